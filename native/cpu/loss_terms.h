@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "../backend.h"
+#include "../math/kl.h"
+#include "../math/ratio.h"
 
 namespace turnwise::cpu {
 
@@ -15,29 +17,51 @@ class LossTerms {
     size_t lastTurn;
   };
 
-  /// Checks sizes (see `status`), then prepares per-turn weights in O(K). `args` must outlive this object.
+  /// Checks sizes (see `status`), prepares per-turn weights in O(K) and sets args.coefficients to 0. `args` must outlive
+  /// this object.
   explicit LossTerms(const Surrogate& args);
   const Status& status() const { return status_; }
 
-  /// Level token and turn: one unit per turn. Level sequence: one per trajectory.
-  size_t unitCount() const { return unitFirst_.size() - 1; }
+  /// Level token and turn: one unit per turn. Level sequence: one per trajectory. None where `status` is not ok.
+  size_t unitCount() const { return unitFirst_.empty() ? 0 : unitFirst_.size() - 1; }
   Unit unit(size_t u) const { return {unitFirst_[u], unitFirst_[u + 1]}; }
 
   /// Writes args.coefficients of the unit's loss tokens from args.logProbs. Units are independent: any thread, any order.
   void evaluate(const Unit& unit);
-  /// The same for one loss token of a turn. Only where the ratio's level is token.
+  /// The same for one loss token of a turn (any other token is left alone). Only where the ratio's level is token.
   void evaluateToken(size_t turn, size_t token);
 
-  /// After all units: sums the terms into args.metrics; reports the first non-finite token.
+  /// Once, after all units: sums the terms into args.metrics; reports the first non-finite token.
   Status finish();
 
  private:
-  struct Term;  // what one loss token adds to loss and metrics
+  /// What one loss token adds to loss and metrics. Kept per token, because sums whose bits are independent of the order need
+  /// the largest term before the first addition.
+  struct Term {
+    double policy;      // already times the aggregation weight
+    double weightedKl;  // already times coefficient and aggregation weight
+    double kl;
+    double oldKlK3;
+    double ratio;
+    uint32_t token;
+    uint8_t flags;
+  };
+  static_assert(sizeof(Term) <= 48, "the memory target of a step is 64 bytes a token");
+
+  bool validSizes() const;
+  void prepareUnits();
+  void prepareWeights();
+  bool inLoss(size_t token) const { return args_.actionMask[token] == 1; }
+  double logRatio(size_t token) const;
+  double evaluateTerm(size_t turn, size_t token, const ImportanceRatio& ratio);
+  size_t packTerms();
 
   const Surrogate& args_;
   Status status_;
+  bool klTermOn_ = false;
+  double denominator_ = 0;
   std::vector<size_t> unitFirst_;
-  std::vector<double> weight_;  // [K] c_t / D of the turn's tokens
+  std::vector<double> weight_;  // [K] aggregation weight c of the turn's tokens
   std::vector<Term> terms_;     // [N]
 };
 

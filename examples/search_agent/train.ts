@@ -1,0 +1,162 @@
+/**
+ * One step of training, the loop that Turnwise is made for: roll out, score, assign credit, update several times.
+ */
+
+import {
+  type Estimator,
+  estimateAdvantages,
+  gatherLogProbsSync,
+  informationGain,
+  policyLossSync,
+  segmentTurns,
+  type Turns,
+} from 'turnwise';
+import type { Random } from '../shared/random.js';
+import { type KnowledgeBase, maxTurns, type Question } from './environment.js';
+import { Adam, type Policy } from './policy.js';
+import { packBatch, policyAgent, rollOut, successRate, type Trajectory } from './rollout.js';
+
+const promptsPerStep = 16;
+const rolloutsPerPrompt = 16;
+const epochs = 2;
+const trajectoriesPerUpdate = 64;
+const trajectoriesPerMicroBatch = 32;
+const learningRate = 1e-3;
+
+export interface StepReport {
+  successRate: number;
+  /** Mean information gain by turn index; NaN where no turn had one. */
+  meanGain: number[];
+  /** Share of the loss tokens whose ratio was clipped. */
+  clipFraction: number;
+  /** Rows of logits that went through Turnwise. */
+  tokens: number;
+  /** Seconds inside Turnwise. */
+  lossSeconds: number;
+}
+
+export class Trainer {
+  private readonly adam: Adam;
+  private tokens = 0;
+  private lossSeconds = 0;
+
+  constructor(
+    private readonly policy: Policy,
+    private readonly estimator: Estimator,
+    private readonly knowledge: KnowledgeBase,
+    private readonly questions: readonly Question[],
+    private readonly random: Random,
+  ) {
+    this.adam = new Adam(policy, learningRate);
+  }
+
+  step(): StepReport {
+    this.tokens = 0;
+    this.lossSeconds = 0;
+    const { trajectories, groups } = this.rollOutPrompts();
+    const outcome = Float64Array.from(trajectories, (trajectory) => trajectory.outcome);
+    const batch = packBatch(trajectories);
+    const turns = this.timed(() => segmentTurns(batch));
+    const oldLogProbs = this.score(batch.features, batch.targets);
+    const gain = this.scoreAnswers(turns, trajectories);
+
+    // Once for the whole batch: credit compares the rollouts of a prompt with each other. GRPO looks at the outcome only, and
+    // Turnwise refuses a signal that would have no effect.
+    const usesGain = this.estimator.channels.some(({ signal }) => signal.kind === 'information-gain');
+    const signals = usesGain ? { turns, groups, outcome, informationGain: gain } : { turns, groups, outcome };
+    const credit = this.timed(() => estimateAdvantages(signals, this.estimator));
+
+    // The same rollouts serve for several updates; the clipped ratio keeps the policy near the one that made them.
+    let clipped = 0;
+    let scored = 0;
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const order = this.random.shuffle(Array.from(groups.keys()));
+      for (const update of chunks(order, trajectoriesPerUpdate)) {
+        for (const members of chunks(update, trajectoriesPerMicroBatch)) {
+          const micro = packBatch(members.map((m) => trajectories[m]));
+          const logits = this.policy.forward(micro.features);
+          const input = {
+            logits,
+            targets: micro.targets,
+            oldLogProbs: rowsOf(members, batch.trajectoryOffsets, oldLogProbs),
+            turns: segmentTurns(micro),
+            // A slice keeps the denominators of the whole batch: any split into micro-batches adds up to the same gradient.
+            credit: credit.slice(members),
+          };
+          // In place: the gradient takes the memory of the logits.
+          const { grad, metrics } = this.timed(() => policyLossSync(input, this.estimator, { inPlace: true }));
+          this.policy.backward(micro.features, grad.logits);
+          this.tokens += micro.targets.length;
+          clipped += (metrics.clipFractionLow + metrics.clipFractionHigh) * metrics.tokens;
+          scored += metrics.tokens;
+        }
+        this.adam.step();
+      }
+    }
+    const { tokens, lossSeconds } = this;
+    const meanGain = meanByTurn(turns, gain);
+    return { successRate: successRate(trajectories), meanGain, clipFraction: clipped / scored, tokens, lossSeconds };
+  }
+
+  /** All rollouts of one prompt are one group. */
+  private rollOutPrompts(): { trajectories: Trajectory[]; groups: Int32Array } {
+    const agent = policyAgent(this.policy, this.random);
+    const prompts = Array.from({ length: promptsPerStep }, () => this.random.choice(this.questions));
+    const groups = Int32Array.from({ length: promptsPerStep * rolloutsPerPrompt }, (_, m) =>
+      Math.floor(m / rolloutsPerPrompt),
+    );
+    return { trajectories: Array.from(groups, (prompt) => rollOut(agent, this.knowledge, prompts[prompt])), groups };
+  }
+
+  /** Log-probs of `targets` under the current policy, as the loss will compute them: not the sampler's rounding of them. */
+  private score(features: Int32Array, targets: Int32Array): Float32Array {
+    const logits = this.policy.forward(features);
+    this.tokens += targets.length;
+    return this.timed(() => gatherLogProbsSync({ logits, targets })).logProbs;
+  }
+
+  /**
+   * [K] by how much each turn raised the log-prob of the true answer (which is one token here); NaN on last turns, which carry
+   * the outcome.
+   */
+  private scoreAnswers(turns: Turns, trajectories: readonly Trajectory[]): Float64Array {
+    const afterTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.afterTurns));
+    const beforeTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.beforeTurns));
+    const answers = Int32Array.from(trajectories, ({ question }) => question.answer);
+    const answerLogProbs = this.score(
+      afterTurns,
+      turns.trajectory.map((m) => answers[m]),
+    );
+    const promptLogProbs = this.score(beforeTurns, answers);
+    const answerOffsets = Int32Array.from({ length: turns.count + 1 }, (_, k) => k);
+    const promptOffsets = Int32Array.from({ length: answers.length + 1 }, (_, m) => m);
+    return informationGain({ turns, answerLogProbs, answerOffsets, promptLogProbs, promptOffsets });
+  }
+
+  private timed<T>(work: () => T): T {
+    const start = performance.now();
+    const value = work();
+    this.lossSeconds += (performance.now() - start) / 1000;
+    return value;
+  }
+}
+
+function meanByTurn(turns: Turns, values: Float64Array): number[] {
+  const sums = new Array<number>(maxTurns).fill(0);
+  const counts = new Array<number>(maxTurns).fill(0);
+  values.forEach((value, k) => {
+    if (Number.isNaN(value)) return;
+    sums[turns.index[k]] += value;
+    counts[turns.index[k]]++;
+  });
+  return sums.map((sum, index) => sum / counts[index]);
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/** The values of some trajectories' tokens, in the order that `packBatch` gives them. */
+function rowsOf(members: readonly number[], offsets: Int32Array, values: Float32Array): Float32Array {
+  return Float32Array.from(members.flatMap((m) => [...values.subarray(offsets[m], offsets[m + 1])]));
+}

@@ -1,0 +1,139 @@
+/**
+ * Array arguments: kind, length, content. What comes out is safe to hand to native code: the exact kind of typed array, attached,
+ * of the right length, and (for integers, which native code uses as indices) not in memory that another thread may change.
+ */
+import { type InvalidInputCode, InvalidInputError } from '../errors.js';
+import { describe } from './describe.js';
+
+/** Small integer arrays: [M] and [K]. Plain arrays are copied; a typed array is used as it is. */
+export type Integers = Int32Array | readonly number[];
+/** Small real arrays: [M] and [K]; converted to float64 where needed. */
+export type Reals = Float64Array | Float32Array | readonly number[];
+/** 0 / 1 per token. */
+export type Mask = Uint8Array | Uint8ClampedArray | readonly (number | boolean)[];
+
+function fail(code: InvalidInputCode, path: string, expected: string, received: string, hint?: string): never {
+  throw new InvalidInputError({ code, path, expected, received, ...(hint ? { hint } : {}) });
+}
+
+/** A detached buffer reads as length 0; saying "length 0" would hide what happened. */
+export function checkAttached(array: ArrayBufferView, path: string): void {
+  if (array.byteLength > 0 || array.buffer instanceof SharedArrayBuffer) return;
+  try {
+    new Uint8Array(array.buffer, 0, 0);
+  } catch {
+    fail('ERR_DETACHED', path, 'an array whose memory is there', 'an array whose buffer was transferred (detached)');
+  }
+}
+
+export function checkLength(length: number, expected: number | undefined, path: string, shape: string): void {
+  if (expected === undefined || length === expected) return;
+  fail('ERR_LENGTH', path, `length ${expected} (${shape})`, `length ${length}`);
+}
+
+function isPlainArray(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value);
+}
+
+export function int32(value: unknown, path: string, shape: string, length?: number): Int32Array {
+  let array: Int32Array;
+  if (value instanceof Int32Array) {
+    checkAttached(value, path);
+    array = value.buffer instanceof SharedArrayBuffer ? value.slice() : value;
+  } else if (isPlainArray(value)) {
+    array = new Int32Array(value.length);
+    value.forEach((item, i) => {
+      if (!Number.isInteger(item) || (item as number) !== ((item as number) | 0)) {
+        fail('ERR_RANGE', `${path}[${i}]`, 'a 32-bit integer', describe(item));
+      }
+      array[i] = item as number;
+    });
+  } else {
+    return fail('ERR_TYPE', path, `an Int32Array or an array of integers ${shape}`, describe(value));
+  }
+  checkLength(array.length, length, path, shape);
+  return array;
+}
+
+export function float64(value: unknown, path: string, shape: string, length?: number): Float64Array {
+  let array: Float64Array;
+  if (value instanceof Float64Array) {
+    checkAttached(value, path);
+    array = value;
+  } else if (value instanceof Float32Array) {
+    checkAttached(value, path);
+    array = Float64Array.from(value);
+  } else if (isPlainArray(value)) {
+    array = new Float64Array(value.length);
+    value.forEach((item, i) => {
+      if (typeof item !== 'number') fail('ERR_TYPE', `${path}[${i}]`, 'a number', describe(item));
+      array[i] = item;
+    });
+  } else {
+    return fail('ERR_TYPE', path, `a Float64Array, a Float32Array or an array of numbers ${shape}`, describe(value));
+  }
+  checkLength(array.length, length, path, shape);
+  return array;
+}
+
+/** NaN means "no signal" and is allowed; an infinity is a mistake upstream. */
+export function signal(value: unknown, path: string, shape: string, length?: number): Float64Array {
+  const array = float64(value, path, shape, length);
+  for (let i = 0; i < array.length; i++) {
+    if (array[i] === Infinity || array[i] === -Infinity) {
+      fail('ERR_NON_FINITE', `${path}[${i}]`, 'a finite number, or NaN for no signal', describe(array[i]));
+    }
+  }
+  return array;
+}
+
+export function float32(value: unknown, path: string, shape: string, length?: number): Float32Array {
+  if (!(value instanceof Float32Array)) return fail('ERR_TYPE', path, `a Float32Array ${shape}`, describe(value));
+  checkAttached(value, path);
+  checkLength(value.length, length, path, shape);
+  return value;
+}
+
+/** A private copy with 0 or 1 in each place: native code and the caller never share it. */
+export function mask(value: unknown, path: string, length?: number): Uint8Array {
+  const typed = value instanceof Uint8Array || value instanceof Uint8ClampedArray;
+  if (!typed && !isPlainArray(value)) return fail('ERR_TYPE', path, 'a Uint8Array of 0 and 1 [N]', describe(value));
+  if (typed) checkAttached(value, path);
+  checkLength(value.length, length, path, '[N]');
+  const copy = new Uint8Array(value.length);
+  for (let n = 0; n < copy.length; n++) {
+    const item: unknown = value[n];
+    if (item === 1 || item === true) copy[n] = 1;
+    else if (item !== 0 && item !== false) fail('ERR_RANGE', `${path}[${n}]`, '0 or 1', describe(item));
+  }
+  return copy;
+}
+
+/** CSR offsets [M+1]: from 0, never decreasing, to the number of tokens. */
+export function offsets(value: unknown, path: string, tokens: number | undefined, length?: number): Int32Array {
+  const array = int32(value, path, '[M+1]', length);
+  if (array.length === 0 || array[0] !== 0) {
+    fail('ERR_OFFSETS', `${path}[0]`, '0', array.length === 0 ? 'an empty array' : String(array[0]));
+  }
+  for (let m = 1; m < array.length; m++) {
+    if (array[m] < array[m - 1]) {
+      fail('ERR_OFFSETS', `${path}[${m}]`, `at least ${array[m - 1]} (offsets never decrease)`, String(array[m]));
+    }
+  }
+  if (tokens !== undefined && array[array.length - 1] !== tokens) {
+    const last = array.length - 1;
+    fail('ERR_OFFSETS', `${path}[${last}]`, `${tokens} (the number of tokens)`, String(array[last]));
+  }
+  return array;
+}
+
+/** Token ids that index a vocabulary. */
+export function targets(value: unknown, path: string, vocabulary: number, active: Uint8Array | null, length?: number) {
+  const array = int32(value, path, '[N]', length);
+  for (let n = 0; n < array.length; n++) {
+    if ((array[n] < 0 || array[n] >= vocabulary) && (active === null || active[n] === 1)) {
+      fail('ERR_TARGET', `${path}[${n}]`, `a token id in [0, ${vocabulary}) (the vocabulary)`, String(array[n]));
+    }
+  }
+  return array;
+}

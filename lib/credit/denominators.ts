@@ -1,0 +1,52 @@
+import { describe } from '../check/describe.js';
+import { Fields } from '../check/fields.js';
+import type { Turns } from '../data/turns.js';
+import { InvalidInputError } from '../errors.js';
+
+/**
+ * What losses are averaged over: exact counts over everything that shares one optimiser step. Plain JSON; those of several
+ * parts add up.
+ */
+export interface Denominators {
+  /** Loss tokens. */
+  readonly tokens: number;
+  /** Turns with a loss token. */
+  readonly turns: number;
+  /** Trajectories with a loss token. */
+  readonly sequences: number;
+}
+
+export function countDenominators(turns: Turns): Denominators {
+  let tokens = 0;
+  let withTokens = 0;
+  let sequences = 0;
+  let last = -1;
+  for (let k = 0; k < turns.count; k++) {
+    if (turns.tokens[k] === 0) continue;
+    tokens += turns.tokens[k];
+    withTokens++;
+    if (turns.trajectory[k] !== last) sequences++;
+    last = turns.trajectory[k];
+  }
+  return Object.freeze({ tokens, turns: withTokens, sequences });
+}
+
+/** Checks a denominators object. */
+export function readDenominators(value: unknown, path: string): Denominators {
+  const fields = new Fields(value, path);
+  const count = (name: string) => fields.number(name, { integer: true, min: 0 });
+  const result = { tokens: count('tokens'), turns: count('turns'), sequences: count('sequences') };
+  fields.end();
+  return Object.freeze(result);
+}
+
+/** Adds the denominators of micro-batches or ranks whose trajectories are different ones. */
+export function sumDenominators(parts: readonly Denominators[]): Denominators {
+  if (!Array.isArray(parts)) {
+    const expected = 'an array of denominators';
+    throw new InvalidInputError({ code: 'ERR_TYPE', path: 'parts', expected, received: describe(parts) });
+  }
+  const read = parts.map((part, i) => readDenominators(part, `parts[${i}]`));
+  const sum = (name: keyof Denominators) => read.reduce((total, part) => total + part[name], 0);
+  return Object.freeze({ tokens: sum('tokens'), turns: sum('turns'), sequences: sum('sequences') });
+}

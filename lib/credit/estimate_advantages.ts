@@ -1,0 +1,101 @@
+import { type Device, selectBackend } from '../backend/select.js';
+import { float64, type Integers, type Mask } from '../check/arrays.js';
+import { Fields } from '../check/fields.js';
+import { readLayout } from '../data/layout.js';
+import type { Turns } from '../data/turns.js';
+import { InvalidInputError } from '../errors.js';
+import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
+import { Credit } from './credit.js';
+import { countDenominators } from './denominators.js';
+import { type CreditRows, mergeRows } from './rows.js';
+import { type CreditSignals, readSignals, type Signals } from './signals.js';
+import { groupStats, statisticsError, turnStatisticsArgs } from './turn_statistics.js';
+
+export interface EstimateAdvantagesInput extends CreditSignals {
+  /** From segmentTurns. May be left out, with trajectoryOffsets, where the estimator needs no turns: a trajectory is then one turn. */
+  turns?: Turns;
+  /** [M+1] checked against turns. */
+  trajectoryOffsets?: Integers;
+  /** [N] checked against turns. */
+  actionMask?: Mask;
+  /** [M] ids that are unique over all parts of a data-parallel batch. Default: positions. */
+  trajectoryIds?: Float64Array | readonly number[];
+}
+
+export interface EstimateAdvantagesOptions {
+  device?: Device;
+}
+
+/**
+ * Phase A: credit per turn from rollout data alone, over whole groups. Float64; the same bits for any order of trajectories.
+ *
+ * @throws InvalidInputError for a missing signal, one without effect, wrong lengths, infinities, a finite gain on a last turn that
+ * carries the outcome, and ERR_SINGLETON where the estimator says so.
+ */
+function estimate(
+  input: EstimateAdvantagesInput,
+  estimator: EstimatorInput,
+  options: EstimateAdvantagesOptions = {},
+): Credit {
+  const checked = checkEstimator(estimator);
+  const fields = new Fields(input, '');
+  const layout = readLayout(fields, undefined);
+  const signals = readSignals(fields, checked, layout);
+  const rawIds = fields.take('trajectoryIds');
+  fields.end();
+  const ids = rawIds === undefined ? positions(signals.groups.length) : readIds(rawIds, signals.groups.length);
+  return run(signals, ids, checked, options);
+}
+
+/**
+ * Credit over the union of several parts: `rows` as `credit.rows()` gives them, from any number of ranks in any order. Repeated
+ * trajectories (same id, same content) count once. The result's trajectories are ordered by id.
+ */
+function fromRows(
+  rows: CreditRows | readonly CreditRows[],
+  estimator: EstimatorInput,
+  options: EstimateAdvantagesOptions = {},
+): Credit {
+  const checked = checkEstimator(estimator);
+  const { signals, ids } = mergeRows(Array.isArray(rows) ? rows : [rows as CreditRows], checked);
+  return run(signals, ids, checked, options);
+}
+
+export const estimateAdvantages = Object.assign(estimate, { fromRows });
+
+function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator, options: EstimateAdvantagesOptions) {
+  const optionFields = new Fields(options, 'options');
+  const backend = selectBackend(optionFields.take('device'));
+  optionFields.end();
+  const args = turnStatisticsArgs(signals, estimator);
+  const status = backend.ops.turnStatistics(args);
+  if (status.code !== 'ok') throw statisticsError(status);
+  return new Credit({
+    estimator,
+    signals,
+    trajectoryIds,
+    advantages: args.advantages,
+    clipScale: args.clipScale,
+    normalizedSignal: args.normalizedSignal,
+    denominators: countDenominators(signals.turns),
+    groupStats: Object.freeze(groupStats(args)),
+  });
+}
+
+function positions(count: number): Float64Array {
+  return Float64Array.from({ length: count }, (_, m) => m);
+}
+
+function readIds(value: unknown, count: number): Float64Array {
+  const ids = float64(value, 'trajectoryIds', '[M]', count);
+  const seen = new Set<number>();
+  ids.forEach((id, m) => {
+    if (Number.isSafeInteger(id) && !seen.has(id)) {
+      seen.add(id);
+      return;
+    }
+    const expected = 'a unique integer';
+    throw new InvalidInputError({ code: 'ERR_RANGE', path: `trajectoryIds[${m}]`, expected, received: String(id) });
+  });
+  return ids;
+}

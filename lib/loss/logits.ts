@@ -1,0 +1,130 @@
+/** Logits and the arrays of their shape: what is accepted, and what may cross into native code in which kind of call. */
+import type { DTypeOfLogits, Rows } from '../backend/ops.js';
+import { checkAttached, checkLength } from '../check/arrays.js';
+import { describe } from '../check/describe.js';
+import { InvalidInputError } from '../errors.js';
+import type { FloatDType, TypedArrayOf } from '../tensor/dtype.js';
+import { owns } from '../tensor/memory.js';
+import { Tensor } from '../tensor/tensor.js';
+
+/** [N, V], row-major. A Float32Array, or a tensor where the dtype is bf16 or f16. */
+export type Logits = Float32Array | Tensor<FloatDType>;
+
+type FloatArray = Float32Array | Uint16Array;
+
+const FLOATS: readonly string[] = ['f32', 'bf16', 'f16'] satisfies DTypeOfLogits[];
+
+function unwrap(
+  value: unknown,
+  path: string,
+): { data: FloatArray; dtype: DTypeOfLogits; shape: readonly number[] | null } {
+  if (value instanceof Tensor && FLOATS.includes(value.dtype)) {
+    const data: TypedArrayOf[FloatDType] = value.data;
+    checkAttached(data, path);
+    return { data, dtype: value.dtype, shape: value.shape };
+  }
+  if (value instanceof Float32Array) {
+    checkAttached(value, path);
+    return { data: value, dtype: 'f32', shape: null };
+  }
+  throw new InvalidInputError({
+    code: value === undefined ? 'ERR_MISSING' : 'ERR_TYPE',
+    path,
+    expected: 'a Float32Array, or a tensor of dtype f32, bf16 or f16 [N, V]',
+    received: value instanceof Tensor ? `a tensor of dtype ${value.dtype}` : describe(value),
+  });
+}
+
+/** Logits of `count` rows; V follows from the length. */
+export function readLogits(value: unknown, path: string, count: number): Rows {
+  const { data, dtype, shape } = unwrap(value, path);
+  const width = count === 0 ? (shape?.[1] ?? 1) : data.length / count;
+  const shapeFits = shape === null || (shape.length === 2 && shape[0] === count && shape[1] === width);
+  if (!Number.isInteger(width) || width < 1 || data.length !== count * width || !shapeFits) {
+    throw new InvalidInputError({
+      code: 'ERR_LENGTH',
+      path,
+      expected: `[N, V] with N = ${count} (targets.length) rows of V >= 1`,
+      received: shape ? `shape [${shape.join(', ')}]` : `length ${data.length}`,
+    });
+  }
+  if (width > 2 ** 31 - 1) {
+    const expected = 'a vocabulary of at most 2^31 - 1';
+    throw new InvalidInputError({ code: 'ERR_RANGE', path, expected, received: String(width) });
+  }
+  return { data, dtype, width };
+}
+
+/** A buffer for the gradient: the caller's, the logits themselves, or a new one. */
+export function gradientRows(logits: Rows, out: unknown, inPlace: boolean): Rows {
+  if (inPlace) {
+    if (out !== undefined) {
+      const expected = 'either inPlace or out.logits';
+      throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path: 'out.logits', expected, received: 'both' });
+    }
+    return logits;
+  }
+  if (out === undefined) {
+    const Elements = logits.dtype === 'f32' ? Float32Array : Uint16Array;
+    return { ...logits, data: new Elements(logits.data.length) };
+  }
+  const given = unwrap(out, 'out.logits');
+  if (given.dtype !== logits.dtype) {
+    const expected = `dtype ${logits.dtype} (that of logits)`;
+    throw new InvalidInputError({ code: 'ERR_TYPE', path: 'out.logits', expected, received: `dtype ${given.dtype}` });
+  }
+  checkLength(given.data.length, logits.data.length, 'out.logits', '[N, V]');
+  checkDisjoint(given.data, logits.data);
+  return { ...logits, data: given.data };
+}
+
+function checkDisjoint(out: FloatArray, logits: FloatArray): void {
+  if (out.buffer !== logits.buffer || out.length === 0) return;
+  const apart =
+    out.byteOffset + out.byteLength <= logits.byteOffset || logits.byteOffset + logits.byteLength <= out.byteOffset;
+  if (apart) return;
+  throw new InvalidInputError({
+    code: 'ERR_OVERLAP',
+    path: 'out.logits',
+    expected: 'memory apart from logits (or inPlace: true)',
+    received: 'a view that overlaps logits',
+  });
+}
+
+/** Whether an asynchronous call may keep a pointer into this array: nobody can take the memory away while it runs. */
+function isPinned(array: ArrayBufferView): boolean {
+  return array.buffer instanceof SharedArrayBuffer || owns(array);
+}
+
+/**
+ * The array itself in a synchronous call; in an asynchronous one a private copy, unless its memory cannot be taken away. An
+ * ArrayBuffer of the caller's can be transferred or shrunk while native code reads it.
+ */
+export function keep<T extends Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array>(
+  array: T,
+  asynchronous: boolean,
+): T {
+  return asynchronous && !isPinned(array) ? (array.slice() as T) : array;
+}
+
+/** `keep` for every typed array directly in a record. */
+export function keepAll<T extends object>(record: T, asynchronous: boolean): T {
+  if (!asynchronous) return record;
+  const entries = Object.entries(record).map(([name, value]) => [
+    name,
+    value instanceof Int32Array || value instanceof Float64Array ? keep(value, true) : value,
+  ]);
+  return Object.fromEntries(entries) as T;
+}
+
+/** An array that an asynchronous call writes into must be pinned: a copy would not be what the caller gets back. */
+export function checkWritable(array: ArrayBufferView, path: string, asynchronous: boolean): void {
+  if (!asynchronous || isPinned(array)) return;
+  throw new InvalidInputError({
+    code: 'ERR_BORROWED_BUFFER',
+    path,
+    expected:
+      'memory of Tensor.alloc, or a view of a SharedArrayBuffer (an ArrayBuffer can be transferred while the call runs)',
+    received: describe(array),
+  });
+}

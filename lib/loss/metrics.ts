@@ -1,0 +1,87 @@
+import { METRIC_SLOTS, type MetricSlot } from '../backend/ops.js';
+import type { GroupStats } from '../credit/turn_statistics.js';
+
+/** What happened in a call. Fractions and means are over the loss tokens of this batch; 0 where there are none. */
+export interface Metrics {
+  /** loss = lossNumerator / lossDenominator (0 where the denominator is 0). Numerators of micro-batches add up. */
+  readonly lossNumerator: number;
+  readonly lossDenominator: number;
+  /** The two parts of lossNumerator. */
+  readonly policyNumerator: number;
+  readonly klNumerator: number;
+  /** Loss tokens of this batch. */
+  readonly tokens: number;
+  /** Tokens whose gradient a clip bound switched off: `clipFractionLow + clipFractionHigh`. */
+  readonly clipFraction: number;
+  readonly clipFractionLow: number;
+  readonly clipFractionHigh: number;
+  /** Tokens where dual clip was active. */
+  readonly clipFractionDual: number;
+  /** KL(old ‖ current) by k1: mean of old - current, in nats. */
+  readonly approxKlK1: number;
+  /** KL(old ‖ current) by k3: mean of exp(x) - 1 - x, x = current - old, in nats. */
+  readonly approxKl: number;
+  /** Mean of the KL term's estimator to the reference; null without one. */
+  readonly kl: number | null;
+  /** Mean entropy of the policy in nats; null from log-probs. */
+  readonly entropy: number | null;
+  /** Importance ratio at the estimator's level, over tokens; null without loss tokens. */
+  readonly ratio: { readonly min: number; readonly mean: number; readonly max: number } | null;
+  /** (Σρ)² / Σρ² / tokens, in [0, 1]: 1 on-policy. */
+  readonly effectiveSampleSize: number;
+  /** Tokens whose log-ratio hit ratio.clamp (their gradient is 0). */
+  readonly clampedLogRatios: number;
+  /** Tokens whose KL hit a clamp. */
+  readonly clampedKl: number;
+  /** Loss tokens with a non-finite term (nonFinite: 'propagate'). */
+  readonly nonFinite: number;
+  /** Gradient elements that were not 0 before rounding to bf16 or f16, and 0 after. */
+  readonly underflowedGradients: number;
+  /** One entry per channel where credit was assigned; null where advantages were given. */
+  readonly groups: readonly GroupStats[] | null;
+  /** Of the logits; null from log-probs. */
+  readonly temperature: number | null;
+  /** What ran. */
+  readonly backend: 'cpu' | 'cuda' | 'reference';
+}
+
+interface Context {
+  hasReference: boolean;
+  hasEntropy: boolean;
+  underflowed: number;
+  groups: readonly GroupStats[] | null;
+  temperature: number | null;
+  backend: Metrics['backend'];
+}
+
+/** Forms the means from the op's sums and counts. */
+export function makeMetrics(slots: Float64Array, context: Context): Metrics {
+  const at = (slot: MetricSlot) => slots[METRIC_SLOTS.indexOf(slot)];
+  const tokens = at('tokens');
+  const mean = (slot: MetricSlot) => (tokens === 0 ? 0 : at(slot) / tokens);
+  const squares = at('ratioSquareSum');
+  return Object.freeze({
+    lossNumerator: at('lossNumerator'),
+    lossDenominator: at('lossDenominator'),
+    policyNumerator: at('policyNumerator'),
+    klNumerator: at('klNumerator'),
+    tokens,
+    clipFraction: mean('clippedLow') + mean('clippedHigh'),
+    clipFractionLow: mean('clippedLow'),
+    clipFractionHigh: mean('clippedHigh'),
+    clipFractionDual: mean('clippedDual'),
+    approxKlK1: mean('oldKlK1Sum'),
+    approxKl: mean('oldKlK3Sum'),
+    kl: context.hasReference ? mean('klSum') : null,
+    entropy: context.hasEntropy ? mean('entropySum') : null,
+    ratio: tokens === 0 ? null : Object.freeze({ min: at('ratioMin'), mean: mean('ratioSum'), max: at('ratioMax') }),
+    effectiveSampleSize: tokens === 0 ? 0 : at('ratioSum') ** 2 / squares / tokens,
+    clampedLogRatios: at('clampedLogRatio'),
+    clampedKl: at('clampedKl'),
+    nonFinite: at('nonFinite'),
+    underflowedGradients: context.underflowed,
+    groups: context.groups,
+    temperature: context.temperature,
+    backend: context.backend,
+  });
+}

@@ -1,0 +1,47 @@
+import type { NonFinite } from '../backend/ops.js';
+import { type Device, selectBackend } from '../backend/select.js';
+import { describe } from '../check/describe.js';
+import type { Fields } from '../check/fields.js';
+import { InvalidInputError } from '../errors.js';
+
+/** Options of both forms of a call. */
+export interface CallOptions {
+  /** Default 'auto'. */
+  device?: Device;
+  /**
+   * What a row with NaN, +Infinity, only -Infinity, or a target at -Infinity does. 'throw' (default): the call throws, naming the first such
+   * row; in place, the logits are then undefined. 'check-first': the same after one extra read, so that the logits are intact.
+   * 'propagate': its NaN goes into that row's results, counted in metrics.nonFinite.
+   */
+  nonFinite?: NonFinite;
+}
+
+/** Options of asynchronous calls. */
+export interface AsyncOptions {
+  /** Stops the call between rows; the promise rejects with the signal's reason. An in-place buffer is then undefined. */
+  signal?: AbortSignal;
+}
+
+export const NON_FINITE = ['throw', 'check-first', 'propagate'] as const;
+
+export function readBackend(fields: Fields) {
+  return selectBackend(fields.take('device'));
+}
+
+/** AbortSignal where the call can be stopped; refused where it cannot. */
+export function readSignal(fields: Fields, asynchronous: boolean): AbortSignal | null {
+  const value = fields.take('signal');
+  if (value === undefined) return null;
+  if (!asynchronous) {
+    const expected = 'no signal: a synchronous call cannot be aborted';
+    throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path: 'signal', expected, received: describe(value) });
+  }
+  if (value instanceof AbortSignal) return value;
+  const expected = 'an AbortSignal';
+  throw new InvalidInputError({ code: 'ERR_TYPE', path: 'signal', expected, received: describe(value) });
+}
+
+/** softmax(logits / temperature). */
+export function readTemperature(fields: Fields): number {
+  return fields.number('temperature', { above: 0 }, 1);
+}

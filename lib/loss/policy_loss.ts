@@ -1,0 +1,306 @@
+import { METRIC_SLOTS, type NonFinite, type Rows, type SurrogateArgs } from '../backend/ops.js';
+import { float32 } from '../check/arrays.js';
+import { Fields } from '../check/fields.js';
+import { groupStats, statisticsError } from '../credit/turn_statistics.js';
+import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
+import { lossPlan } from '../estimator/plan.js';
+import type { FloatDType } from '../tensor/dtype.js';
+import { Tensor } from '../tensor/tensor.js';
+import { type Batch, type LogitsBatch, type LogProbsBatch, readBatch } from './batch.js';
+import { checkWritable, gradientRows, keep, type Logits } from './logits.js';
+import { type Metrics, makeMetrics } from './metrics.js';
+import {
+  type AsyncOptions,
+  type CallOptions,
+  NON_FINITE,
+  readBackend,
+  readSignal,
+  readTemperature,
+} from './options.js';
+import { type Prepared, runAsync, runSync } from './run.js';
+import { statusError } from './status.js';
+
+/** The array kind of the gradient is that of the input: a tensor gives a tensor of its dtype and shape. */
+type Like<L extends Logits> = L extends Tensor<infer D extends FloatDType> ? Tensor<D> : Float32Array;
+
+export interface LogitsOptions extends CallOptions {
+  /** softmax(logits / temperature). Default 1. */
+  temperature?: number;
+  /** Overwrite logits with their gradient. */
+  inPlace?: boolean;
+  /** Where to write the gradient. */
+  out?: { logits: Logits };
+  /** Multiplies the gradient before it is rounded to the logits' dtype. Default 1. */
+  gradScale?: number;
+  /**
+   * 'applied' (default): grad.logits is dLoss/dLogits. 'deferred': grad.logits is d logProb / d logits, unscaled, and grad.rowScale [N] the factor
+   * of each row: exact, one pass at every ratio level, and apt to be applied to the hidden states instead.
+   */
+  rowScale?: 'applied' | 'deferred';
+}
+
+export interface LogProbsOptions extends CallOptions {
+  /** Multiplies the gradient. Default 1. */
+  gradScale?: number;
+  /** Where to write the gradient. */
+  out?: { logProbs: Float32Array };
+}
+
+export interface LogitsResult<L extends Logits> {
+  readonly loss: number;
+  readonly grad: {
+    /** dLoss/dLogits [N, V]. */
+    readonly logits: Like<L>;
+    /** [N], with rowScale: 'deferred': dLoss/dLogits = rowScale ⊙ grad.logits. */
+    readonly rowScale?: Float32Array;
+  };
+  /** [N] log π(targets); 0 outside the loss. */
+  readonly logProbs: Float32Array;
+  /** [N] entropy in nats; 0 outside the loss. */
+  readonly entropy: Float32Array;
+  readonly metrics: Metrics;
+}
+
+export interface LogProbsResult {
+  readonly loss: number;
+  /** dLoss/dLogProbs [N]; 0 outside the loss. */
+  readonly grad: { readonly logProbs: Float32Array };
+  readonly logProbs: Float32Array;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Policy loss and gradient of a batch: log-probs gathered from logits, importance ratio, gate, KL, aggregation, and dLogits in the same pass
+ * over memory. Credit comes from `credit` (phase A, micro-batches), `advantages`, or raw signals.
+ *
+ *   loss = Σ_t w_t (f(ρ_t, A_t) + coef KL_t),   dLogits[n, v] = dLoss/dLogProb_n ([v = target_n] - softmax(logits_n / T)_v) / T
+ *
+ * The result does not depend on threads, on the order of trajectories or on other rows, bit for bit.
+ * @throws InvalidInputError before any compute; ERR_NON_FINITE while reading (see `nonFinite`). BackendError.
+ */
+export function policyLossSync<L extends Logits>(
+  batch: LogitsBatch<L>,
+  estimator: EstimatorInput,
+  options?: LogitsOptions,
+): LogitsResult<L>;
+export function policyLossSync(
+  batch: LogProbsBatch,
+  estimator: EstimatorInput,
+  options?: LogProbsOptions,
+): LogProbsResult;
+export function policyLossSync(batch: unknown, estimator: EstimatorInput, options: unknown = {}): unknown {
+  return runSync(prepare(batch, estimator, options, false));
+}
+
+/**
+ * `policyLossSync` off the main thread. Arrays of [N] and smaller are copied; logits are too, unless they are a `Tensor.alloc` tensor or a view of
+ * a SharedArrayBuffer, which `inPlace` and `out` need.
+ */
+export function policyLoss<L extends Logits>(
+  batch: LogitsBatch<L>,
+  estimator: EstimatorInput,
+  options?: LogitsOptions & AsyncOptions,
+): Promise<LogitsResult<L>>;
+export function policyLoss(
+  batch: LogProbsBatch,
+  estimator: EstimatorInput,
+  options?: LogProbsOptions & AsyncOptions,
+): Promise<LogProbsResult>;
+export async function policyLoss(batch: unknown, estimator: EstimatorInput, options: unknown = {}): Promise<unknown> {
+  return runAsync(prepare(batch, estimator, options, true));
+}
+
+function prepare(
+  batch: unknown,
+  definition: EstimatorInput,
+  options: unknown,
+  asynchronous: boolean,
+): Prepared<unknown> {
+  const estimator = checkEstimator(definition);
+  const fields = new Fields(options, 'options');
+  const backend = readBackend(fields);
+  const nonFinite = fields.oneOf('nonFinite', NON_FINITE, 'throw');
+  const signal = readSignal(fields, asynchronous);
+  const gradScale = fields.number('gradScale', {}, 1);
+  const checked = readBatch(batch, estimator, asynchronous);
+  const call = { backend, nonFinite, signal, gradScale, asynchronous };
+  return checked.logits === null
+    ? fromLogProbs(checked, estimator, fields, call)
+    : fromLogits(
+        { ...checked, logits: checked.logits },
+        estimator,
+        fields,
+        call,
+        (batch as { logits: unknown }).logits,
+      );
+}
+
+interface Call {
+  backend: Prepared<unknown>['backend'];
+  nonFinite: NonFinite;
+  signal: AbortSignal | null;
+  gradScale: number;
+  asynchronous: boolean;
+}
+
+function surrogateArgs(batch: Batch, logProbs: Float32Array, estimator: Estimator, call: Call): SurrogateArgs {
+  const { starts, ends, tokens, trajectory, index } = batch.turns;
+  return {
+    logProbs,
+    oldLogProbs: keep(batch.oldLogProbs, call.asynchronous),
+    refLogProbs: batch.refLogProbs && keep(batch.refLogProbs, call.asynchronous),
+    entropy: null,
+    actionMask: batch.actionMask,
+    turns: { starts, ends, tokens, trajectory, index },
+    advantageLevel: batch.credit.level,
+    advantages: batch.credit.advantages,
+    clipScale: batch.credit.clipScale,
+    ...lossPlan(estimator),
+    denominators: { ...batch.credit.denominators },
+    nonFinite: call.nonFinite,
+    coefficients: new Float64Array(batch.tokens),
+    metrics: new Float64Array(METRIC_SLOTS.length),
+  };
+}
+
+/** A loss over 0 of anything is 0, not NaN. */
+function lossOf({ lossNumerator, lossDenominator }: Metrics): number {
+  return lossDenominator === 0 ? 0 : lossNumerator / lossDenominator;
+}
+
+function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: Call): Prepared<LogProbsResult> {
+  const out = fields.take('out');
+  fields.end('The batch has logProbs; temperature, inPlace and rowScale belong to logits');
+  const target = readOutLogProbs(out, batch.tokens);
+  if (target) checkWritable(target, 'out.logProbs', call.asynchronous);
+  const { statistics } = batch.credit;
+  // Turn statistics are small beside everything else, and there is no fused form without logits.
+  if (statistics) {
+    const status = call.backend.ops.turnStatistics(statistics);
+    if (status.code !== 'ok') throw statisticsError(status);
+  }
+  const logProbs = keep(batch.logProbs!, call.asynchronous);
+  const args = surrogateArgs(batch, logProbs, estimator, call);
+  return {
+    backend: call.backend,
+    op: 'surrogate',
+    args,
+    signal: call.signal,
+    finish(status) {
+      const { oldLogProbs, refLogProbs } = args;
+      const inputs = { oldLogProbs, refLogProbs, logProbs };
+      const device = call.backend.name;
+      if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace: false });
+      const grad = target ?? new Float32Array(batch.tokens);
+      for (let n = 0; n < grad.length; n++) grad[n] = args.coefficients[n] * call.gradScale;
+      const metrics = makeMetrics(args.metrics, {
+        hasReference: refLogProbs !== null,
+        hasEntropy: false,
+        underflowed: 0,
+        groups: statistics && Object.freeze(groupStats(statistics)),
+        temperature: null,
+        backend: device,
+      });
+      return { loss: lossOf(metrics), grad: { logProbs: grad }, logProbs: batch.logProbs!, metrics };
+    },
+  };
+}
+
+function readOutLogProbs(out: unknown, tokens: number): Float32Array | null {
+  if (out === undefined) return null;
+  const fields = new Fields(out, 'out');
+  const array = float32(fields.take('logProbs'), 'out.logProbs', '[N]', tokens);
+  fields.end('The batch has logProbs');
+  return array;
+}
+
+type BatchOfLogits = Batch & { logits: Rows };
+
+function fromLogits(
+  batch: BatchOfLogits,
+  estimator: Estimator,
+  fields: Fields,
+  call: Call,
+  given: unknown,
+): Prepared<LogitsResult<Logits>> {
+  const temperature = readTemperature(fields);
+  const inPlace = fields.boolean('inPlace', false);
+  const deferred = fields.oneOf('rowScale', ['applied', 'deferred'], 'applied') === 'deferred';
+  const out = readOutLogits(fields.take('out'));
+  fields.end();
+  if (inPlace) checkWritable(batch.logits.data, 'logits', call.asynchronous);
+  const logits: Rows = inPlace ? batch.logits : { ...batch.logits, data: keep(batch.logits.data, call.asynchronous) };
+  const gradient = gradientRows(logits, out, inPlace);
+  if (out !== undefined) checkWritable(gradient.data, 'out.logits', call.asynchronous);
+
+  const targets = keep(batch.targets!, call.asynchronous);
+  const logProbs = new Float32Array(batch.tokens);
+  const entropy = new Float32Array(batch.tokens);
+  const logSumExp = new Float64Array(batch.tokens);
+  const underflowed = new Float64Array(1);
+  const surrogate = { ...surrogateArgs(batch, logProbs, estimator, call), entropy };
+  const { actionMask } = batch;
+  const { statistics } = batch.credit;
+  const args = {
+    statistics,
+    gather: { logits, targets, actionMask, temperature, nonFinite: call.nonFinite, logProbs, logSumExp, entropy },
+    surrogate,
+    gradient: {
+      logits,
+      targets,
+      actionMask,
+      logProbs,
+      logSumExp,
+      coefficients: deferred ? null : surrogate.coefficients,
+      temperature,
+      gradScale: call.gradScale,
+      gradient,
+      underflowed,
+    },
+  };
+  return {
+    backend: call.backend,
+    op: 'policyLoss',
+    args,
+    signal: call.signal,
+    finish(status) {
+      const { oldLogProbs, refLogProbs } = surrogate;
+      const device = call.backend.name;
+      const inputs = { targets, oldLogProbs, refLogProbs };
+      if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace });
+      const metrics = makeMetrics(surrogate.metrics, {
+        hasReference: refLogProbs !== null,
+        hasEntropy: true,
+        underflowed: underflowed[0],
+        groups: statistics && Object.freeze(groupStats(statistics)),
+        temperature,
+        backend: device,
+      });
+      const grad = { logits: wrap(gradient, given, out) };
+      const rowScale = () => Float32Array.from(surrogate.coefficients, (coefficient) => coefficient * call.gradScale);
+      return {
+        loss: lossOf(metrics),
+        grad: deferred ? { ...grad, rowScale: rowScale() } : grad,
+        logProbs,
+        entropy,
+        metrics,
+      };
+    },
+  };
+}
+
+function readOutLogits(out: unknown): unknown {
+  if (out === undefined) return undefined;
+  const fields = new Fields(out, 'out');
+  const logits = fields.required('logits', 'a buffer for the gradient [N, V]');
+  fields.end('The batch has logits');
+  return logits;
+}
+
+/** The gradient in the kind of array that the caller used. */
+function wrap(gradient: Rows, given: unknown, out: unknown): Logits {
+  if (out instanceof Tensor) return out;
+  if (!(given instanceof Tensor)) return gradient.data as Float32Array;
+  if (gradient.data === given.data) return given;
+  return Tensor.from(gradient.data, given.shape, gradient.dtype);
+}

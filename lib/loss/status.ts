@@ -1,0 +1,65 @@
+import type { Status } from '../backend/ops.js';
+import { statisticsError } from '../credit/turn_statistics.js';
+import { BackendError, InvalidInputError } from '../errors.js';
+
+/** The token arrays of a call, to say which of them held the offending value. */
+export interface TokenInputs {
+  targets?: Int32Array;
+  oldLogProbs?: Float32Array;
+  refLogProbs?: Float32Array | null;
+  logProbs?: Float32Array | null;
+}
+
+const AFTERWARDS = 'With inPlace the logits are now undefined; nonFinite: "check-first" would have left them intact';
+
+/** The error that a failed op means to the caller. */
+export function statusError(
+  status: Status,
+  at: { op: string; device: string; inputs: TokenInputs; inPlace: boolean },
+): Error {
+  const { code, position } = status;
+  switch (code) {
+    case 'non-finite-logits':
+      return new InvalidInputError({
+        code: 'ERR_NON_FINITE',
+        path: `logits[${position}]`,
+        expected: 'a row of finite logits (-Infinity allowed, but not everywhere)',
+        received: 'a row with NaN, +Infinity or only -Infinity',
+        ...(at.inPlace ? { hint: AFTERWARDS } : {}),
+      });
+    case 'non-finite-log-prob':
+      return nonFiniteLogProb(position, at.inputs, at.inPlace);
+    case 'target-out-of-range':
+      return new InvalidInputError({
+        code: 'ERR_TARGET',
+        path: `targets[${position}]`,
+        expected: 'a token id of the vocabulary',
+        received: String(at.inputs.targets?.[position]),
+      });
+    case 'group-of-one':
+      return statisticsError(status);
+    case 'out-of-memory':
+      return new BackendError(`${at.op}: out of memory`, { code: 'ERR_OUT_OF_MEMORY', device: at.device, op: at.op });
+    default: {
+      const message = `${at.op} ended with ${code} at ${position}; this is a defect of turnwise`;
+      return new BackendError(message, { code: 'ERR_INTERNAL', device: at.device, op: at.op });
+    }
+  }
+}
+
+function nonFiniteLogProb(position: number, inputs: TokenInputs, inPlace: boolean): InvalidInputError {
+  for (const name of ['oldLogProbs', 'refLogProbs', 'logProbs'] as const) {
+    const value = inputs[name]?.[position];
+    if (value === undefined || Number.isFinite(value)) continue;
+    const path = `${name}[${position}]`;
+    const received = String(value);
+    return new InvalidInputError({ code: 'ERR_NON_FINITE', path, expected: 'a finite log-prob', received });
+  }
+  return new InvalidInputError({
+    code: 'ERR_NON_FINITE',
+    path: `targets[${position}]`,
+    expected: 'a target with a probability above 0',
+    received: `token ${inputs.targets?.[position]} with log-prob -Infinity`,
+    hint: `Was it sampled under another vocabulary mask?${inPlace ? ` ${AFTERWARDS}` : ''}`,
+  });
+}

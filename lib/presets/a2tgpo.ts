@@ -1,0 +1,137 @@
+import type { Singleton } from '../backend/ops.js';
+import { Fields } from '../check/fields.js';
+import { InvalidInputError } from '../errors.js';
+import { type Estimator, estimator } from '../estimator/estimator.js';
+import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
+import type { ChannelInput, OutcomeChannel, ScaleStage } from '../estimator/stages/channel.js';
+import type { Combine } from '../estimator/stages/combine.js';
+import { readClip } from './clip.js';
+
+export interface A2tgpoOptions {
+  /** Which of the four published credit assignments. Default 'turn-group-v1d', the paper's method. */
+  mode?: 'turn-group-v1d' | 'turn-group' | 'separate' | 'joint';
+  /** Discount over later turns. Default 1. */
+  gamma?: number;
+  /** Weight of the accumulated information gain; turn-group-v1d only. Default 0.3. */
+  alpha?: number;
+  /** Amplitude of the adaptive clip range; turn-group-v1d only. Default 0.3. */
+  beta?: number;
+  /** [low, high] epsilons. Default [3e-3, 4e-3], fit for a mean log-ratio. */
+  clip?: readonly [low: number, high: number];
+  /** Default 'token-mean'. */
+  aggregate?: Aggregate;
+  /** What a group of one gets. Default 'zero', as released. */
+  singleton?: Singleton;
+}
+
+interface Parts {
+  channels: ChannelInput[];
+  combine?: Combine;
+}
+
+/** N(x; S) = (x - mean) / (sqrt(var + 1e-8) + 1e-6), population variance. */
+const SCALE: ScaleStage = { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 1e-8 };
+const MEAN = { kind: 'mean' } as const;
+/** turn-group weighs the outcome by 1.5 on every turn that has an information gain of its own. */
+const TURN_GROUP_OUTCOME_WEIGHT = 1.5;
+
+/**
+ * A²TGPO, Agentic Turn-Group Policy Optimization (arXiv 2605.06200), in the four modes of its release.
+ *
+ *   N(x; S) = (x - mean_S) / (sqrt(var_S + 1e-8) + 1e-6);   o outcome, g_k information gain of turn k, n turns with a gain
+ *
+ *   turn-group-v1d  z_k = N(g_k; prompt, k),   A_k = alpha Σ_{j≥k} gamma^(j-k) z_j / sqrt(n - k) + N(o; prompt),
+ *                   clip range of turn k scaled by c_k = 1 + beta (2 sigmoid(z_k) - 1)
+ *   turn-group      D_k = s g_k + gamma D_{k+1} from D_last = gamma o,  s = std(o) / std(g),   A_k = N(D_k; prompt, k) + 1.5 N(o; prompt)
+ *   separate        A = discounted suffix sum of (N(g; prompt) ..., N(o; prompt))
+ *   joint           the same with one N over all g and o of the prompt
+ *
+ * The last turn carries the outcome: A_last = N(o; prompt), c_last = 1. Ratio: mean log-ratio of the turn, straight-through.
+ * The release finds turns by equal advantages and drops gains of exactly 0; here turns are explicit and 0 is a signal.
+ */
+export function a2tgpo(options: A2tgpoOptions = {}): Estimator {
+  const fields = new Fields(options, '');
+  const mode = fields.oneOf('mode', ['turn-group-v1d', 'turn-group', 'separate', 'joint'], 'turn-group-v1d');
+  const gamma = fields.number('gamma', { min: 0, max: 1 }, 1);
+  const singleton = fields.oneOf('singleton', ['zero', 'raw', 'throw'], 'zero');
+  const [low, high] = readClip(fields, [3e-3, 4e-3]);
+  const aggregate = readAggregate(fields, 'token-mean');
+  const v1d = mode === 'turn-group-v1d';
+  for (const name of ['alpha', 'beta']) {
+    if (fields.has(name) && !v1d) {
+      const received = `${name} with mode "${mode}"`;
+      throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path: name, expected: 'mode "turn-group-v1d"', received });
+    }
+  }
+  const alpha = fields.number('alpha', {}, 0.3);
+  const beta = fields.number('beta', { min: 0, max: 1 }, 0.3);
+  fields.end();
+  return estimator({
+    name: v1d ? 'a2tgpo' : `a2tgpo-${mode}`,
+    ...MODES[mode]({ gamma, alpha, singleton }),
+    ratio: { level: 'turn', form: 'straight-through' },
+    gate: { kind: 'ppo', low, high, adapt: v1d ? { signal: 'information-gain', beta } : null },
+    aggregate,
+  });
+}
+
+interface ModeOptions {
+  gamma: number;
+  alpha: number;
+  singleton: Singleton;
+}
+
+const MODES: Record<NonNullable<A2tgpoOptions['mode']>, (options: ModeOptions) => Parts> = {
+  'turn-group-v1d': ({ gamma, alpha, singleton }) => ({
+    channels: [
+      {
+        signal: { kind: 'information-gain' },
+        group: { kind: 'prompt-turn', singleton },
+        center: MEAN,
+        scale: SCALE,
+        then: { kind: 'discounted', gamma, divide: 'sqrt-terms' },
+        weight: alpha,
+      },
+      outcomeChannel(singleton),
+    ],
+  }),
+  'turn-group': ({ gamma, singleton }) => ({
+    channels: [
+      {
+        signal: { kind: 'information-gain', rescale: { kind: 'match-outcome-std', floor: 1e-6 } },
+        accumulate: { kind: 'discounted', gamma, bootstrap: 'outcome' },
+        group: { kind: 'prompt-turn', singleton },
+        center: MEAN,
+        scale: SCALE,
+      },
+      { ...outcomeChannel(singleton), weight: { inner: TURN_GROUP_OUTCOME_WEIGHT, last: 1 } },
+    ],
+  }),
+  separate: ({ gamma, singleton }) => ({
+    channels: [
+      {
+        signal: { kind: 'information-gain' },
+        group: { kind: 'prompt', singleton },
+        center: MEAN,
+        scale: SCALE,
+      },
+      outcomeChannel(singleton),
+    ],
+    combine: { kind: 'join', gamma },
+  }),
+  joint: ({ gamma, singleton }) => ({
+    channels: [
+      {
+        signal: { kind: 'joined' },
+        group: { kind: 'prompt', singleton },
+        center: MEAN,
+        scale: SCALE,
+        then: { kind: 'discounted', gamma, divide: 'none' },
+      },
+    ],
+  }),
+};
+
+function outcomeChannel(singleton: Singleton): OutcomeChannel {
+  return { signal: { kind: 'outcome' }, group: { kind: 'prompt', singleton }, center: MEAN, scale: SCALE, weight: 1 };
+}

@@ -1,0 +1,56 @@
+import type { Singleton } from '../backend/ops.js';
+import { Fields } from '../check/fields.js';
+import { type Estimator, estimator } from '../estimator/estimator.js';
+import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
+import type { KlInput } from '../estimator/stages/kl.js';
+import { readClip } from './clip.js';
+
+export interface GrpoOptions {
+  /** [low, high] epsilons. Default [0.2, 0.2]. */
+  clip?: readonly [low: number, high: number];
+  /** 'std' (default): divide by the group's standard deviation; 'none': centre only (Dr. GRPO). */
+  scale?: 'std' | 'none';
+  /** Added to the standard deviation; scale 'std' only. Default 1e-6 (verl; TRL has 1e-4). */
+  eps?: number;
+  /** What a group of one gets. Default 'zero'; verl and TRL releases give the raw reward ('raw'). */
+  singleton?: Singleton;
+  /** Dual-clip constant (verl's default is 3). Default null, off. */
+  dual?: number | null;
+  /** Default null. The paper has { coef: 0.04, estimator: 'k3' }. */
+  kl?: KlInput | null;
+  /** Default 'token-mean'; the paper has 'seq-mean-token-mean'. */
+  aggregate?: Aggregate;
+}
+
+/**
+ * GRPO, Group Relative Policy Optimization (Shao et al. 2024, arXiv 2402.03300).
+ *
+ *   A = (R - mean_prompt) / (std_prompt + eps), sample standard deviation, one value for all tokens of a trajectory;
+ *   token-level ratio, PPO clip. `scale: 'none'` is the advantage of Dr. GRPO (arXiv 2503.20783), whose aggregation is
+ *   { kind: 'seq-mean-token-sum-norm', horizon }.
+ */
+export function grpo(options: GrpoOptions = {}): Estimator {
+  const fields = new Fields(options, '');
+  const [low, high] = readClip(fields, [0.2, 0.2]);
+  const scale = fields.oneOf('scale', ['std', 'none'], 'std');
+  const eps = scale === 'std' ? fields.number('eps', { min: 0 }, 1e-6) : 0;
+  const singleton = fields.oneOf('singleton', ['zero', 'raw', 'throw'], 'zero');
+  const dual = fields.numberOrNull('dual', { above: 1 }, null);
+  const kl = (fields.take('kl') ?? null) as KlInput | null;
+  const aggregate = readAggregate(fields, 'token-mean');
+  fields.end(scale === 'none' ? 'eps has no effect with scale "none"' : '');
+  return estimator({
+    name: 'grpo',
+    channels: [
+      {
+        signal: { kind: 'outcome' },
+        group: { kind: 'prompt', singleton },
+        center: { kind: 'mean' },
+        scale: scale === 'std' ? { kind: 'std', ddof: 1, eps, varianceFloor: 0 } : { kind: 'none' },
+      },
+    ],
+    gate: { kind: 'ppo', low, high, dual },
+    kl,
+    aggregate,
+  });
+}

@@ -1,0 +1,31 @@
+/**
+ * The whole step, from turn signals and logits to the loss and dLogits: the four ops one after another on shared buffers.
+ * This is what a fused backend must equal.
+ */
+import type { PolicyLossArgs, Status } from '../../backend/ops.js';
+import { checkGather, checkRows, gatherLogProbs } from './gather_log_probs.js';
+import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
+import { OK } from './status.js';
+import { checkSurrogate, surrogate } from './surrogate.js';
+import { checkTurnStatistics, turnStatistics } from './turn_statistics.js';
+
+export function policyLoss(args: PolicyLossArgs): Status {
+  const { statistics, gather, gradient } = args;
+  const steps = [
+    // Everything is checked before anything is written, so that an error leaves the caller's buffers as they were.
+    () => (statistics === null ? OK : checkTurnStatistics(statistics)),
+    () => checkGather(gather),
+    () => checkSurrogate(args.surrogate),
+    () => checkLogitsGradient(gradient),
+    () => (gather.nonFinite === 'check-first' ? checkRows(gather) : OK),
+    () => (statistics === null ? OK : turnStatistics(statistics)),
+    () => gatherLogProbs(gather),
+    () => surrogate(args.surrogate),
+    () => logitsGradient(gradient),
+  ];
+  for (const step of steps) {
+    const status = step();
+    if (status.code !== 'ok') return status;
+  }
+  return OK;
+}

@@ -1,0 +1,64 @@
+// The inner loops over one row, or a column range of it: one table of functions per SIMD target.
+//
+// A table is chosen once per call of an op (cpu_features.h). Everything outside the inner loops is plain C++ in double.
+#pragma once
+#include "../../types.h"
+
+namespace turnwise::cpu {
+
+/// What depends on the temperature alone.
+struct RowScale {
+  explicit RowScale(double temperature);
+  /// The range in which log2(e) / T and its inverse are normal floats.
+  static bool supported(double temperature) { return temperature >= 1e-38 && temperature <= 1e36; }
+
+  double temperature;
+  double perUnit;          // log2(e) / T: powers of two per unit of a logit
+  float k;                 // the same in f32
+  float stepHigh, stepLow; // T ln 2 = 1 / perUnit as a short float and its rest
+};
+
+/// Column range of a row relative to its largest element.
+struct SegmentSum {
+  double max;     // -inf: every logit is -inf
+  double sum;     // sum of exp((z - max) / T) over all columns but the one of `max`
+  double spread;  // sum of (max - z) / T * exp((z - max) / T); only where entropy is wanted
+};
+
+/// Constants of out = 2^(k (z - base) - c) * factor, with the exponent's bias and the factor folded in. See exp2-inl.h.
+struct GradientRow {
+  bool shifted;  // base is used
+  float base;
+  float magic;
+  float floor;
+  float polynomial[6];
+  int readAhead;  // bytes
+};
+
+struct RowKernels {
+  using Forward = SegmentSum (*)(const unsigned char* columns, size_t count, const RowScale& scale);
+  /// Returns how many elements rounding to 16 bits made zero. `gradient` may be `columns`.
+  using Gradient = uint64_t (*)(const unsigned char* columns, unsigned char* gradient, size_t count, const RowScale& scale,
+                                const GradientRow& row);
+
+  const char* name;
+  bool fused;               // multiply-adds round once, so that k is applied to the logit itself
+  Forward forward[3][2];    // [DType][entropy wanted]
+  Gradient gradient[3];     // [DType]
+};
+
+/// Powers of two per unit of a logit, as the kernels of this table apply it.
+inline double perUnit(const RowKernels& kernels, const RowScale& scale) {
+  return kernels.fused ? static_cast<double>(scale.k) : scale.perUnit;
+}
+
+/// 2^x in double. A call, because nothing inline may be shared between SIMD targets.
+double powerOfTwo(double x);
+
+// Tables that this build may have; null where the compiler or architecture lacks the target.
+const RowKernels* baselineKernels();
+const RowKernels* avx2Kernels();
+const RowKernels* avx512Kernels();
+const RowKernels* neonKernels();
+
+}  // namespace turnwise::cpu

@@ -1,0 +1,210 @@
+// Turn spans from explicit ids, mask runs, delimiter tokens or given spans, checked in one pass over the tokens (native/ops.h).
+// The arrays come from outside: nothing is used as an index before it has been compared with the length it indexes.
+#include <algorithm>
+
+#include "../backend.h"
+
+namespace turnwise::cpu {
+
+namespace {
+
+Status fail(StatusCode code, int64_t position = -1) { return {code, position}; }
+
+/// The outputs; knows how many turns fit.
+class TurnWriter {
+ public:
+  explicit TurnWriter(const SegmentTurns& args) : args_(args) {
+    capacity_ = std::min({args.starts.size, args.ends.size, args.tokens.size, args.trajectory.size, args.index.size});
+  }
+
+  bool open(int32_t start, int32_t trajectory, int32_t index) {
+    if (count_ == capacity_) return false;
+    args_.starts[count_] = start;
+    args_.tokens[count_] = 0;
+    args_.trajectory[count_] = trajectory;
+    args_.index[count_] = index;
+    isOpen_ = true;
+    return true;
+  }
+  void addToken() { ++args_.tokens[count_]; }
+  void close(int32_t end) {
+    args_.ends[count_++] = end;
+    isOpen_ = false;
+  }
+
+  bool isOpen() const { return isOpen_; }
+  int32_t openIndex() const { return args_.index[count_]; }
+  int32_t openStart() const { return args_.starts[count_]; }
+  size_t count() const { return count_; }
+
+ private:
+  const SegmentTurns& args_;
+  size_t capacity_;
+  size_t count_ = 0;
+  bool isOpen_ = false;
+};
+
+class Segmenter {
+ public:
+  explicit Segmenter(const SegmentTurns& args) : args_(args), turns_(args) {}
+
+  Status run() {
+    if (!validSizes()) return fail(StatusCode::invalidArgument);
+    const Status status = args_.by == SegmentBy::spans ? readSpans() : scanTrajectories();
+    if (status) args_.count[0] = static_cast<int32_t>(turns_.count());
+    return status;
+  }
+
+ private:
+  bool validSizes() const {
+    const auto& offsets = args_.trajectoryOffsets;
+    if (args_.count.size < 1 || offsets.size < 1 || offsets[0] != 0) return false;
+    for (size_t m = 1; m < offsets.size; ++m) {
+      if (offsets[m] < offsets[m - 1]) return false;
+    }
+    const size_t tokens = static_cast<size_t>(tokenCount());
+    if (args_.actionMask && args_.actionMask.size != tokens) return false;
+    switch (args_.by) {
+      case SegmentBy::turnIds:
+        return args_.turnIds.size == tokens;
+      case SegmentBy::actionMask:
+        return args_.actionMask.size == tokens;
+      case SegmentBy::delimiters:
+        return args_.tokenIds.size == tokens;
+      case SegmentBy::spans:
+        return args_.spanStarts.size == args_.spanEnds.size;
+    }
+    return false;
+  }
+
+  int32_t tokenCount() const { return args_.trajectoryOffsets[args_.trajectoryOffsets.size - 1]; }
+
+  Status scanTrajectories() {
+    for (size_t m = 0; m + 1 < args_.trajectoryOffsets.size; ++m) {
+      trajectory_ = static_cast<int32_t>(m);
+      firstTurn_ = turns_.count();
+      const int32_t end = args_.trajectoryOffsets[m + 1];
+      for (int32_t n = args_.trajectoryOffsets[m]; n < end; ++n) {
+        const Status status = readToken(n);
+        if (!status) return status;
+      }
+      if (!turns_.isOpen()) continue;
+      if (args_.by == SegmentBy::delimiters && args_.unclosed == Unclosed::fail) {
+        return fail(StatusCode::turnUnclosed, turns_.openStart());
+      }
+      turns_.close(end);
+    }
+    return {};
+  }
+
+  Status readToken(int32_t n) {
+    switch (args_.by) {
+      case SegmentBy::turnIds:
+        return readTurnId(n);
+      case SegmentBy::actionMask:
+        return readMask(n);
+      default:
+        return readDelimiter(n);
+    }
+  }
+
+  Status readTurnId(int32_t n) {
+    const int32_t id = args_.turnIds[n];
+    if (id < -1) return fail(StatusCode::turnOrder, n);
+    if (turns_.isOpen() && turns_.openIndex() != id) turns_.close(n);
+    if (id == -1 || turns_.isOpen()) return countToken(n);
+    // The ids of this trajectory so far lie in the output, ascending.
+    const int32_t* seen = args_.index.data + firstTurn_;
+    const int32_t* seenEnd = args_.index.data + turns_.count();
+    if (seen != seenEnd && id <= seenEnd[-1]) {
+      return fail(std::binary_search(seen, seenEnd, id) ? StatusCode::turnSplit : StatusCode::turnOrder, n);
+    }
+    return openAndCount(n, id);
+  }
+
+  Status readMask(int32_t n) {
+    if (args_.actionMask[n] != 1) {
+      if (turns_.isOpen()) turns_.close(n);
+      return {};
+    }
+    return turns_.isOpen() ? countToken(n) : openAndCount(n, nextIndex());
+  }
+
+  Status readDelimiter(int32_t n) {
+    const int32_t token = args_.tokenIds[n];
+    if (token == args_.openToken) {
+      return turns_.isOpen() ? fail(StatusCode::turnNested, n) : openAndCount(n, nextIndex());
+    }
+    if (token != args_.closeToken) return countToken(n);
+    if (!turns_.isOpen()) return fail(StatusCode::turnUnopened, n);
+    const Status status = countToken(n);
+    turns_.close(n + 1);
+    return status;
+  }
+
+  Status readSpans() {
+    const auto& offsets = args_.trajectoryOffsets;
+    const int32_t* offsetsEnd = offsets.data + offsets.size;
+    int32_t previousStart = 0, previousEnd = 0;
+    for (size_t k = 0; k < args_.spanStarts.size; ++k) {
+      const int64_t position = static_cast<int64_t>(k);
+      const int32_t start = args_.spanStarts[k], end = args_.spanEnds[k];
+      if (start < 0 || end > tokenCount() || start >= end) return fail(StatusCode::turnRange, position);
+      // The last trajectory that begins at or before `start`: empty ones share its offset and end there.
+      const int32_t* trajectoryEnd = std::upper_bound(offsets.data, offsetsEnd, start);
+      if (end > *trajectoryEnd) return fail(StatusCode::turnRange, position);
+      if (start < previousStart) return fail(StatusCode::turnOrder, position);
+      if (start < previousEnd) return fail(StatusCode::turnOverlap, position);
+
+      for (int32_t n = previousEnd; n < start; ++n) {
+        const Status status = countToken(n);
+        if (!status) return status;
+      }
+      const int32_t trajectory = static_cast<int32_t>(trajectoryEnd - offsets.data - 1);
+      if (trajectory != trajectory_) {
+        trajectory_ = trajectory;
+        firstTurn_ = turns_.count();
+      }
+      if (!turns_.open(start, trajectory_, nextIndex())) return fail(StatusCode::invalidArgument);
+      for (int32_t n = start; n < end; ++n) countToken(n);
+      turns_.close(end);
+      previousStart = start;
+      previousEnd = end;
+    }
+    for (int32_t n = previousEnd; n < tokenCount(); ++n) {
+      const Status status = countToken(n);
+      if (!status) return status;
+    }
+    return {};
+  }
+
+  /// Position of the next turn in its trajectory.
+  int32_t nextIndex() const { return static_cast<int32_t>(turns_.count() - firstTurn_); }
+
+  Status openAndCount(int32_t n, int32_t index) {
+    if (!turns_.open(n, trajectory_, index)) return fail(StatusCode::invalidArgument);
+    return countToken(n);
+  }
+
+  /// Counts a token of the open turn; outside a turn no token may be in the loss.
+  Status countToken(int32_t n) {
+    if (args_.actionMask && args_.actionMask[n] != 1) return {};
+    if (turns_.isOpen()) {
+      turns_.addToken();
+    } else if (args_.actionMask) {
+      return fail(StatusCode::maskOutsideTurn, n);
+    }
+    return {};
+  }
+
+  const SegmentTurns& args_;
+  TurnWriter turns_;
+  int32_t trajectory_ = -1;
+  size_t firstTurn_ = 0;  // first turn of the trajectory at hand
+};
+
+}  // namespace
+
+Status segmentTurns(const SegmentTurns& args, Context&) { return Segmenter(args).run(); }
+
+}  // namespace turnwise::cpu

@@ -1,0 +1,36 @@
+/**
+ * `npm run prebuilds`: the binaries that the package ships, prebuilds/<platform>-<arch>/<name>.<libc>.node, from this machine.
+ * Needs no network, no npm configuration and no home folder. Arguments go to cmake-js (`npm run prebuilds -- --CDNAME=value`).
+ *
+ * Not called "prebuild": npm would run it before "build".
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import prebuildify from 'prebuildify';
+import { reportGlibc } from './check_glibc.mjs';
+import { filesUnder, readManifest, root } from './tree.mjs';
+
+const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
+// prebuildify moves the binary out of <cwd>/build/Release: a folder of its own leaves the development build in place.
+const scratch = join(root, 'build', 'prebuildify');
+
+rmSync(target, { recursive: true, force: true });
+rmSync(scratch, { recursive: true, force: true });
+mkdirSync(scratch, { recursive: true });
+process.env.TURNWISE_CMAKE_ARGS = JSON.stringify(process.argv.slice(2));
+
+await promisify(prebuildify)({
+  cwd: scratch,
+  out: root,
+  name: readManifest().name,
+  targets: [process.versions.node],
+  napi: true,
+  strip: true,
+  tagLibc: true,
+  nodeGyp: join(root, 'scripts', 'gyp_shim.cjs'),
+});
+
+const made = filesUnder(target);
+if (made.length !== 1) throw new Error(`expected one binary in ${relative(root, target)}, found ${made.length}`);
+if (process.platform === 'linux' && !reportGlibc(made)) process.exit(1);
