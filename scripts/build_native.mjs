@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,11 +40,11 @@ function nodeHeaders() {
 
 const given = process.argv.slice(2);
 const headers = given.some((argument) => argument.startsWith('--nodedir')) ? [] : nodeHeaders();
-const result = spawnSync(
-  process.execPath,
-  [nodeGyp, 'rebuild', `--jobs=${availableParallelism()}`, ...headers, ...given],
-  { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 },
-);
+// Containers run as users without a home, and node-gyp refuses to start there, though with headers at hand it stores nothing.
+const env = { ...process.env, HOME: process.env.HOME || tmpdir() };
+// Not `rebuild`, which deletes build/ with all that is not ours in it; make compiles what changed, flags included.
+const command = [nodeGyp, 'configure', 'build', `--jobs=${availableParallelism()}`, ...headers, ...given];
+const result = spawnSync(process.execPath, command, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 });
 
 if (result.status !== 0) {
   const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;

@@ -34,7 +34,7 @@ function lengths() {
 
 const checks = {
   'types (tsc -b)': () => tool('tsc', '-b'),
-  'lint and format (biome ci)': () => tool('biome', 'ci', '.'),
+  'lint and format (biome ci)': () => tool('biome', 'ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])),
   'format of C++ (clang-format)': clangFormat,
   'length of files': lengths,
 };

@@ -3,13 +3,16 @@
  * (RHEL 8, Debian 10), which is also what Node 20 itself is built for. Building on a newer system binds newer symbol
  * versions silently, and users then see "version `GLIBC_2.34' not found" at require().
  *
- * node scripts/check_glibc.mjs [file.node ...]      default: every Linux binary in prebuilds/
+ * node scripts/check_glibc.mjs [file.node ...]      default: every glibc binary in prebuilds/
  */
 import { statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readElf } from './elf.mjs';
 import { prebuilds, root } from './tree.mjs';
+
+/** prebuildify's name for what is built against glibc; musl has no symbol versions. */
+export const isGlibcBinary = (path) => path.endsWith('.glibc.node');
 
 /** Version family -> newest version that every supported system has. */
 const newest = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '7.0.0' };
@@ -64,9 +67,9 @@ export function reportGlibc(paths) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const given = process.argv.slice(2);
-  const paths = given.length > 0 ? given : prebuilds().filter((path) => /[\\/]linux-[^\\/]+[\\/][^\\/]*$/.test(path));
+  const paths = given.length > 0 ? given : prebuilds().filter(isGlibcBinary);
   if (paths.length === 0) {
-    console.error('no Linux binary in prebuilds/: run `npm run prebuilds` first');
+    console.error('no glibc binary in prebuilds/: run `npm run prebuilds` first');
     process.exit(1);
   }
   process.exit(reportGlibc(paths) ? 0 : 1);

@@ -3,8 +3,8 @@
  * The files come from git, so that none can be forgotten and nothing generated is touched.
  */
 import { spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { getNativeBinary } from 'clang-format';
 import { checkoutFiles, root } from './tree.mjs';
 
 const sources = /\.(h|hpp|cc|cpp|cu|cuh|inc)$/;
@@ -13,9 +13,8 @@ const sources = /\.(h|hpp|cc|cpp|cu|cuh|inc)$/;
 export function clangFormat({ write = false } = {}) {
   const paths = checkoutFiles(sources);
   if (paths.length === 0) return true;
-  const tool = createRequire(import.meta.url).resolve('clang-format');
   const mode = write ? ['-i'] : ['--dry-run', '-Werror'];
-  return spawnSync(process.execPath, [tool, ...mode, ...paths], { cwd: root, stdio: 'inherit' }).status === 0;
+  return spawnSync(getNativeBinary(), [...mode, ...paths], { cwd: root, stdio: 'inherit' }).status === 0;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkGlibc, isGlibcBinary } from './check_glibc.mjs';
 import { filesUnder, prebuilds, readManifest, root, sourceNewerThan } from './tree.mjs';
 
 const manifestPath = join(root, 'package.json');
@@ -35,6 +36,9 @@ function problems() {
   for (const path of prebuilds().filter((one) => one.includes(`${process.platform}-${process.arch}`))) {
     const newer = sourceNewerThan(path);
     if (newer) found.push(`${relative(root, path)} is older than ${relative(root, newer)}: run \`npm run prebuilds\``);
+  }
+  for (const path of prebuilds().filter(isGlibcBinary)) {
+    found.push(...checkGlibc(path).problems.map((problem) => `${relative(root, path)}: too new: ${problem}`));
   }
   return found;
 }

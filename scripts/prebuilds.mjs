@@ -12,24 +12,27 @@ import { reportGlibc } from './check_glibc.mjs';
 import { filesUnder, readManifest, root } from './tree.mjs';
 
 const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
-// prebuildify moves the binary out of <cwd>/build/Release: a folder of its own leaves the development build in place.
-const scratch = join(root, 'build', 'prebuildify');
+// prebuildify moves the binary out of <cwd>/build/Release: a folder of its own leaves the development build in place. Not under
+// build/, which a clean build deletes, nor in another file system, where a move fails.
+const scratch = join(root, 'prebuilds', '.build');
 
 rmSync(target, { recursive: true, force: true });
-rmSync(scratch, { recursive: true, force: true });
 mkdirSync(scratch, { recursive: true });
 process.env.TURNWISE_CMAKE_ARGS = JSON.stringify(process.argv.slice(2));
-
-await promisify(prebuildify)({
-  cwd: scratch,
-  out: root,
-  name: readManifest().name,
-  targets: [process.versions.node],
-  napi: true,
-  strip: true,
-  tagLibc: true,
-  nodeGyp: join(root, 'scripts', 'gyp_shim.cjs'),
-});
+try {
+  await promisify(prebuildify)({
+    cwd: scratch,
+    out: root,
+    name: readManifest().name,
+    targets: [process.versions.node],
+    napi: true,
+    strip: true,
+    tagLibc: true,
+    nodeGyp: join(root, 'scripts', 'gyp_shim.cjs'),
+  });
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
 
 const made = filesUnder(target);
 if (made.length !== 1) throw new Error(`expected one binary in ${relative(root, target)}, found ${made.length}`);

@@ -39,53 +39,39 @@ function main(file: string): boolean {
   const stopwatch = new Stopwatch();
   const conversations = stopwatch.time('read the file', () => readConversations(file));
   const batch = stopwatch.time('train the tokeniser, pack', () => pack(conversations));
-  const { trajectoryOffsets, turnIds } = batch;
-  const turns = segmentTurns({ trajectoryOffsets, turnIds });
+  const turns = segmentTurns({ trajectoryOffsets: batch.trajectoryOffsets, turnIds: batch.turnIds });
   const device = info().backend;
   describe(batch, turns);
 
   const { policy, crossEntropy } = stopwatch.time('train the language model', () => trainPolicy(batch));
   const drifted = stopwatch.time('a few more steps', () => driftedFrom(policy, batch));
   const untrained = Math.log(batch.vocabulary).toFixed(2);
-  say(
-    `Language model: cross-entropy ${crossEntropy.toFixed(2)} nats per token while it learns, ${untrained} untrained.`,
-  );
-  const rollouts: Rollouts = {
-    batch,
-    microBatches: microBatches(batch, ROWS_PER_MICRO_BATCH),
-    oldLogProbs: stopwatch.time('old log-probs', () => scoreBatch(batch, policy)),
-  };
+  say(`Language model: ${crossEntropy.toFixed(2)} nats per token while it learns, ${untrained} untrained.`);
+
+  const oldLogProbs = stopwatch.time('old log-probs', () => scoreBatch(batch, policy));
   const scores = stopwatch.time('log-probs of true actions', () => scoreAnswers(batch, policy));
   const gain = informationGain({ turns, ...scores });
-
   const credits = stopwatch.time('phase A, both estimators', () => assignCredit(batch, turns, gain, device));
   const referenceCredits = stopwatch.time('phase A, reference', () => assignCredit(batch, turns, gain, 'reference'));
-  const unscored = batch.answers.filter((answer) => answer.length === 0).length;
-  say(
-    `${unscored} conversations have no true actions: their turns have no information gain (NaN, which is not a gain of 0).`,
-  );
-  say(
-    'By turn index. A: advantage of A²TGPO; mean z is 0 by construction, z being centred in each (task, turn index) group.',
-  );
-  print(turnTable(turns, gain, ...credits));
-
+  reportCredit(batch, turns, gain, credits);
   const constant = checkConstantGroups(batch, turns, ...credits);
-  const zero = constant.nonZero === 0 ? 'exactly 0' : `NOT 0 ON ${constant.nonZero} TURNS`;
+  const outcomePart = constant.nonZero === 0 ? 'exactly 0' : `NOT 0 ON ${constant.nonZero}`;
   say(
-    `${constant.tasks} tasks have a constant outcome: on their ${constant.turns} turns the outcome's part of the credit is ${zero}.`,
+    `${constant.tasks} tasks have a constant outcome; its part of the credit of their ${constant.turns} turns: ${outcomePart}.`,
   );
 
+  const rollouts = { batch, microBatches: microBatches(batch, ROWS_PER_MICRO_BATCH), oldLogProbs };
   const steps = credits.map((credit) => takeStep(rollouts, drifted, credit, device, stopwatch));
   say(`One step of each, ${rollouts.microBatches.length} micro-batches, from the policy a few steps later:`);
   print(stepTable(steps));
 
-  const first = { ...rollouts, microBatches: rollouts.microBatches.slice(0, COMPARED_MICRO_BATCHES) };
+  const some = { ...rollouts, microBatches: rollouts.microBatches.slice(0, COMPARED_MICRO_BATCHES) };
+  const rows = some.microBatches.reduce((sum, { start, end }) => sum + end - start, 0);
   const verdicts = stopwatch.time('compare with the reference', () =>
     credits.flatMap((credit, e) =>
-      compareBackends(first, drifted, [device, 'reference'], [credit, referenceCredits[e]]),
+      compareBackends(some, drifted, [device, 'reference'], [credit, referenceCredits[e]]),
     ),
   );
-  const rows = first.microBatches.at(-1)?.end ?? 0;
   say(`Backend "${device}" against "reference": credit on all turns, loss and gradient on the first ${rows} rows.`);
   if (device === 'reference') say('There is no native binary here, so this compares the reference with itself.');
   print(verdictTable(verdicts));
@@ -121,6 +107,15 @@ function takeStep(rollouts: Rollouts, policy: LanguageModel, credit: Credit, dev
   const before = stopwatch.time(`${name} step`, () => pass(rollouts, policy, credit, device, step));
   const after = stopwatch.time(`${name} loss after it`, () => pass(rollouts, updated, credit, device));
   return { name, before, after };
+}
+
+function reportCredit(batch: Batch, turns: Turns, gain: Float64Array, credits: readonly [Credit, Credit]): void {
+  const unscored = batch.answers.filter((answer) => answer.length === 0).length;
+  say(`${unscored} conversations have no true actions: no information gain (NaN, which is not a gain of 0).`);
+  say(
+    'By turn index; A is the advantage of A²TGPO. Mean z is 0 because z is centred in each (task, turn index) group.',
+  );
+  print(turnTable(turns, gain, ...credits));
 }
 
 function describe(batch: Batch, turns: Turns): void {

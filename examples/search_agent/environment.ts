@@ -44,7 +44,11 @@ export class KnowledgeBase {
   }
 
   private ask(start: number, chain: readonly number[]): Question {
-    return { start, relations: chain, answer: chain.reduce((entity, relation) => this.lookUp(entity, relation), start) };
+    return {
+      start,
+      relations: chain,
+      answer: chain.reduce((entity, relation) => this.lookUp(entity, relation), start),
+    };
   }
 }
 
@@ -59,10 +63,22 @@ export interface Reply {
 }
 
 /** Reads a turn the agent has generated (with its `end`, unless it ran out of tokens) and replies. */
-export function replyTo(knowledge: KnowledgeBase, question: Question, turn: readonly number[], turnIndex: number): Reply {
+export function replyTo(
+  knowledge: KnowledgeBase,
+  question: Question,
+  turn: readonly number[],
+  turnIndex: number,
+): Reply {
   const [verb, entity, relation] = turn;
   const closed = turn.at(-1) === end;
-  if (closed && turn.length === 4 && verb === search && isEntity(entity) && isRelation(relation) && turnIndex + 1 < maxTurns) {
+  if (
+    closed &&
+    turn.length === 4 &&
+    verb === search &&
+    isEntity(entity) &&
+    isRelation(relation) &&
+    turnIndex + 1 < maxTurns
+  ) {
     return { observation: [result, knowledge.lookUp(entity, relation)], done: false, outcome: 0 };
   }
   // Anything else ends the episode: an answer, a malformed turn, or the last turn spent on one more search.

@@ -21,9 +21,9 @@ const parameterCount = copyAt + copySlots.length * H;
 
 export class Policy {
   /** Embedding [F, V, H], output [V, H], bias [V], copy [S, H], one after the other: one array is all that Adam needs. */
-  readonly parameters = new Float32Array(parameterCount);
-  readonly gradient = new Float32Array(parameterCount);
-  private hidden = new Float32Array(0);
+  readonly parameters = new Float64Array(parameterCount);
+  readonly gradient = new Float64Array(parameterCount);
+  private hidden = new Float64Array(0);
   private readonly dHidden = new Float64Array(H);
 
   constructor(random: Random) {
@@ -32,9 +32,12 @@ export class Policy {
   }
 
   /** features [N, F] to logits [N, V]; keeps the hidden layer for `backward`. */
-  forward(features: Int32Array, logits: Float32Array = new Float32Array((features.length / featureCount) * V)): Float32Array {
+  forward(
+    features: Int32Array,
+    logits: Float32Array = new Float32Array((features.length / featureCount) * V),
+  ): Float32Array {
     const rows = features.length / featureCount;
-    if (this.hidden.length < rows * H) this.hidden = new Float32Array(rows * H);
+    if (this.hidden.length < rows * H) this.hidden = new Float64Array(rows * H);
     const { parameters, hidden } = this;
     for (let n = 0; n < rows; n++) {
       const h = n * H;
@@ -95,16 +98,16 @@ export class Policy {
 
 /** Adam (Kingma and Ba 2015, arXiv 1412.6980) without weight decay. `step` also clears the gradient. */
 export class Adam {
-  private readonly mean: Float32Array;
-  private readonly square: Float32Array;
+  private readonly mean: Float64Array;
+  private readonly square: Float64Array;
   private steps = 0;
 
   constructor(
     private readonly policy: Policy,
     private readonly learningRate: number,
   ) {
-    this.mean = new Float32Array(policy.parameters.length);
-    this.square = new Float32Array(policy.parameters.length);
+    this.mean = new Float64Array(policy.parameters.length);
+    this.square = new Float64Array(policy.parameters.length);
   }
 
   step(): void {

@@ -18,12 +18,14 @@ import { packBatch, policyAgent, rollOut, successRate, type Trajectory } from '.
 
 const promptsPerStep = 16;
 const rolloutsPerPrompt = 16;
+export const episodesPerStep = promptsPerStep * rolloutsPerPrompt;
 const epochs = 2;
 const trajectoriesPerUpdate = 64;
 const trajectoriesPerMicroBatch = 32;
 const learningRate = 1e-3;
 
 export interface StepReport {
+  /** Share of the episodes with the right answer. */
   successRate: number;
   /** Mean information gain by turn index; NaN where no turn had one. */
   meanGain: number[];
@@ -79,7 +81,7 @@ export class Trainer {
             logits,
             targets: micro.targets,
             oldLogProbs: rowsOf(members, batch.trajectoryOffsets, oldLogProbs),
-            turns: segmentTurns(micro),
+            turns: this.timed(() => segmentTurns(micro)),
             // A slice keeps the denominators of the whole batch: any split into micro-batches adds up to the same gradient.
             credit: credit.slice(members),
           };
@@ -87,7 +89,7 @@ export class Trainer {
           const { grad, metrics } = this.timed(() => policyLossSync(input, this.estimator, { inPlace: true }));
           this.policy.backward(micro.features, grad.logits);
           this.tokens += micro.targets.length;
-          clipped += (metrics.clipFractionLow + metrics.clipFractionHigh) * metrics.tokens;
+          clipped += metrics.clipFraction * metrics.tokens;
           scored += metrics.tokens;
         }
         this.adam.step();
@@ -102,9 +104,7 @@ export class Trainer {
   private rollOutPrompts(): { trajectories: Trajectory[]; groups: Int32Array } {
     const agent = policyAgent(this.policy, this.random);
     const prompts = Array.from({ length: promptsPerStep }, () => this.random.choice(this.questions));
-    const groups = Int32Array.from({ length: promptsPerStep * rolloutsPerPrompt }, (_, m) =>
-      Math.floor(m / rolloutsPerPrompt),
-    );
+    const groups = Int32Array.from({ length: episodesPerStep }, (_, m) => Math.floor(m / rolloutsPerPrompt));
     return { trajectories: Array.from(groups, (prompt) => rollOut(agent, this.knowledge, prompts[prompt])), groups };
   }
 
@@ -119,7 +119,7 @@ export class Trainer {
    * [K] by how much each turn raised the log-prob of the true answer (which is one token here); NaN on last turns, which carry
    * the outcome.
    */
-  private scoreAnswers(turns: Turns, trajectories: readonly Trajectory[]): Float64Array {
+  scoreAnswers(turns: Turns, trajectories: readonly Trajectory[]): Float64Array {
     const afterTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.afterTurns));
     const beforeTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.beforeTurns));
     const answers = Int32Array.from(trajectories, ({ question }) => question.answer);

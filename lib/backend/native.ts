@@ -96,12 +96,27 @@ function causesOf(error: unknown): string[] {
 
 /** First match wins: what the loader's words usually mean. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
-  [/No native build was found/, 'There is no prebuilt binary for this platform; in a checkout of the source run "npm run build:native"'],
-  [/GLIBC_|GLIBCXX_/, 'The system libraries are older than the binary needs (glibc 2.28); use a newer system image or build from source'],
+  [
+    /No native build was found/,
+    'There is no prebuilt binary for this platform; in a checkout of the source run "npm run build:native"',
+  ],
+  [
+    /GLIBC_|GLIBCXX_/,
+    'The system libraries are older than the binary needs (glibc 2.28); use a newer system image or build from source',
+  ],
   [/musl|Error relocating/, 'The binary was built for another C library; build from source on this system'],
-  [/of another version|undefined symbol|self-register/, 'Delete build/ or reinstall the package: the binary does not fit this version'],
-  [/Cannot find module 'node-gyp-build'/, 'Reinstall the package: its dependency node-gyp-build is missing; with a bundler, mark "turnwise" as external'],
-  [/ERR_DLOPEN_DISABLED|dlopen is disabled|NotCapable/, 'This process may not load native code; allow it (--allow-addons, or --allow-ffi in Deno)'],
+  [
+    /of another version|undefined symbol|self-register/,
+    'Delete build/ or reinstall the package: the binary does not fit this version',
+  ],
+  [
+    /Cannot find module 'node-gyp-build'/,
+    'Reinstall the package: its dependency node-gyp-build is missing; with a bundler, mark "turnwise" as external',
+  ],
+  [
+    /ERR_DLOPEN_DISABLED|dlopen is disabled|NotCapable/,
+    'This process may not load native code; allow it (--allow-addons, or --allow-ffi in Deno)',
+  ],
 ];
 
 function remedies(causes: string): string[] {

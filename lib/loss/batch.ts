@@ -5,7 +5,7 @@ import { Fields } from '../check/fields.js';
 import { Credit } from '../credit/credit.js';
 import { countDenominators, type Denominators, readDenominators } from '../credit/denominators.js';
 import { type CreditSignals, readSignals } from '../credit/signals.js';
-import { turnStatisticsArgs } from '../credit/turn_statistics.js';
+import { type GroupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
 import { effectiveMask, readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
@@ -68,6 +68,8 @@ export interface CreditInputs {
   advantages: Float64Array;
   clipScale: Float64Array | null;
   denominators: Denominators;
+  /** Of the phase A that made given credit. */
+  groupStats: readonly GroupStats[] | null;
 }
 
 /** @param asynchronous copy what the caller could take away while the call runs (the logits and [N] arrays follow in policy_loss). */
@@ -153,12 +155,15 @@ function readCredit(
   const denominators =
     rawDenominators === undefined ? countDenominators(layout.turns) : readDenominators(rawDenominators, 'denominators');
   if (source === 'advantages') {
-    return keepAll({ statistics: null, denominators, ...givenAdvantages(fields, layout, tokens) }, asynchronous);
+    return keepAll(
+      { statistics: null, denominators, groupStats: null, ...givenAdvantages(fields, layout, tokens) },
+      asynchronous,
+    );
   }
   const signals = keepAll(readSignals(fields, estimator, layout), asynchronous);
   const statistics = turnStatisticsArgs(signals, estimator);
   const { advantages, clipScale } = statistics;
-  return { statistics, level: 'turn', advantages, clipScale, denominators };
+  return { statistics, level: 'turn', advantages, clipScale, denominators, groupStats: null };
 }
 
 function fromCredit(credit: unknown, estimator: Estimator, turns: Turns): CreditInputs {
@@ -169,8 +174,8 @@ function fromCredit(credit: unknown, estimator: Estimator, turns: Turns): Credit
   for (const part of ['channels', 'combine'] as const) checkSamePart(part, credit.estimator[part], estimator[part]);
   checkSamePart('gate.adapt', credit.estimator.gate.adapt, estimator.gate.adapt);
   credit.checkTurns(turns);
-  const { advantages, clipScale, denominators } = credit;
-  return { statistics: null, level: 'turn', advantages, clipScale, denominators };
+  const { advantages, clipScale, denominators, groupStats } = credit;
+  return { statistics: null, level: 'turn', advantages, clipScale, denominators, groupStats };
 }
 
 /** Credit was assigned by another estimator's phase A: this one's would be ignored. */

@@ -197,13 +197,17 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
         hasReference: refLogProbs !== null,
         hasEntropy: false,
         underflowed: 0,
-        groups: statistics && Object.freeze(groupStats(statistics)),
+        groups: groupsOf(batch),
         temperature: null,
         backend: device,
       });
       return { loss: lossOf(metrics), grad: { logProbs: grad }, logProbs: batch.logProbs!, metrics };
     },
   };
+}
+
+function groupsOf({ credit }: Batch): Metrics['groups'] {
+  return credit.statistics ? Object.freeze(groupStats(credit.statistics)) : credit.groupStats;
 }
 
 function readOutLogProbs(out: unknown, tokens: number): Float32Array | null {
@@ -272,7 +276,7 @@ function fromLogits(
         hasReference: refLogProbs !== null,
         hasEntropy: true,
         underflowed: underflowed[0],
-        groups: statistics && Object.freeze(groupStats(statistics)),
+        groups: groupsOf(batch),
         temperature,
         backend: device,
       });

@@ -11,8 +11,8 @@ import { turnStatistics } from './ops/turn_statistics.js';
 const ops: Ops = { segmentTurns, gatherLogProbs, turnStatistics, surrogate, logitsGradient, policyLoss };
 
 /**
- * The op in a promise. It runs in a later task on the calling thread, so that an abort raised in between (by a signal, a timer)
- * is honoured before it starts; once running it cannot be stopped.
+ * The op in a promise. It runs in a later task on the calling thread, so that an abort raised in between (by a signal,
+ * a timer) is honoured before it starts; once running it cannot be stopped.
  */
 function deferred<Args>(op: (args: Args) => Status): (args: Args, abort: Int32Array) => Promise<Status> {
   return (args, abort) =>

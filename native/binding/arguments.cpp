@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "instance.h"
 #include "values.h"
 
 namespace turnwise::binding {
@@ -100,8 +101,9 @@ bool ArgumentReader::takePointer(ArrayArgument& array) {
     return failWith(array.place, array.field, "its buffer is detached");
   }
   if (length % array.width != 0) {
-    return failWith(array.place, array.field,
-                    "a length of " + std::to_string(length) + " is not a multiple of width " + std::to_string(array.width));
+    return failWith(
+        array.place, array.field,
+        "a length of " + std::to_string(length) + " is not a multiple of width " + std::to_string(array.width));
   }
   if (length == 0) array.data = kEmpty;
   array.bytes = length * bytesPerElement(kind);
@@ -137,13 +139,8 @@ bool ArgumentReader::isNull(napi_value value) const {
 bool ArgumentReader::expectFields(napi_value object, size_t place) {
   napi_value keys = nullptr;
   uint32_t count = 0;
-  const auto filter = static_cast<napi_key_filter>(napi_key_enumerable | napi_key_skip_symbols);
-  if (napi_get_all_property_names(env_, object, napi_key_own_only, filter, napi_key_numbers_to_strings, &keys) != napi_ok ||
-      napi_get_array_length(env_, keys, &count) != napi_ok) {
-    failed_ = true;
-    return false;
-  }
-  if (count == names_.size()) return true;  // one field too many means one too few, which reading reports
+  if (!ownKeys(object, keys, count)) return false;
+  if (count == names_.size()) return true;  // one field too many then means one too few, which reading reports
   for (uint32_t i = 0; i < count; i++) {
     napi_value key = nullptr;
     char name[64] = "";
@@ -157,13 +154,25 @@ bool ArgumentReader::expectFields(napi_value object, size_t place) {
   return true;
 }
 
+bool ArgumentReader::ownKeys(napi_value object, napi_value& keys, uint32_t& count) {
+  napi_value function = nullptr;
+  if (napi_get_reference_value(env_, Instance::of(env_).objectKeys, &function) == napi_ok &&
+      napi_call_function(env_, object, function, 1, &object, &keys) == napi_ok &&
+      napi_get_array_length(env_, keys, &count) == napi_ok) {
+    return true;
+  }
+  failed_ = true;  // a Proxy threw: its exception is pending
+  return false;
+}
+
 bool ArgumentReader::expectObject(napi_value value, size_t place, const char* field) {
   napi_valuetype type = napi_undefined;
   if (napi_typeof(env_, value, &type) == napi_ok && type == napi_object) return true;
   return fail(place, field, "an object", value);
 }
 
-bool ArgumentReader::expectNumber(napi_value value, size_t place, const char* field, const char* expected, double& number) {
+bool ArgumentReader::expectNumber(napi_value value, size_t place, const char* field, const char* expected,
+                                  double& number) {
   if (napi_get_value_double(env_, value, &number) == napi_ok) return true;
   return fail(place, field, expected, value);
 }
@@ -182,7 +191,8 @@ size_t ArgumentReader::listLength(napi_value value, size_t place, const char* fi
   return length;
 }
 
-size_t ArgumentReader::spelling(napi_value value, size_t place, const char* field, const char* const* names, size_t count) {
+size_t ArgumentReader::spelling(napi_value value, size_t place, const char* field, const char* const* names,
+                                size_t count) {
   char word[64] = "";
   size_t length = 0;
   if (napi_get_value_string_utf8(env_, value, word, sizeof word, &length) == napi_ok) {

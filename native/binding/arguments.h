@@ -1,8 +1,9 @@
 // One argument record of ops.h, made from one JavaScript object.
 //
-// The C++ type of a field decides how its value is checked; the fields themselves come from visitFields, so an op added to
-// ops.h needs nothing here. Two passes, because reading a property may run JavaScript (a getter, a Proxy) that detaches
-// a buffer: first every property of every nested record is read, then pointers are taken, and nothing runs in between.
+// The C++ type of a field decides how its value is checked; the fields themselves come from visitFields, so an op added
+// to ops.h needs nothing here. Two passes, because reading a property may run JavaScript (a getter, a Proxy) that
+// detaches a buffer: first every property of every nested record is read, then pointers are taken, and nothing runs in
+// between.
 #pragma once
 #include <node_api.h>
 
@@ -48,7 +49,8 @@ enum class Lifetime { call, job };
 
 class ArgumentReader {
  public:
-  ArgumentReader(napi_env env, const char* op, Lifetime lifetime) : env_(env), lifetime_(lifetime), places_{{0, op, -1}} {
+  ArgumentReader(napi_env env, const char* op, Lifetime lifetime)
+      : env_(env), lifetime_(lifetime), places_{{0, op, -1}} {
     arrays_.reserve(32);
   }
 
@@ -58,8 +60,8 @@ class ArgumentReader {
     readField(value, 0, name, target);
   }
 
-  /// Fills `record`, whose views stay valid only as long as nothing else runs, unless the arrays are held (held_buffers.h).
-  /// False: an exception is pending.
+  /// Fills `record`, whose views stay valid only as long as nothing else runs, unless the arrays are held
+  /// (held_buffers.h). False: an exception is pending.
   template <class Record>
   bool read(napi_value object, Record& record) {
     readRecord(object, 0, nullptr, record);
@@ -172,8 +174,9 @@ class ArgumentReader {
   napi_value get(napi_value object, size_t place, const char* field);
   napi_value element(napi_value list, size_t index);
   bool isNull(napi_value value) const;
-  /// Whether the object has as many own fields as names_, all of these names.
+  /// Whether the object has no other own fields than names_. (A missing one shows when it is read.)
   bool expectFields(napi_value object, size_t place);
+  bool ownKeys(napi_value object, napi_value& keys, uint32_t& count);
   bool expectObject(napi_value value, size_t place, const char* field);
   bool expectNumber(napi_value value, size_t place, const char* field, const char* expected, double& number);
   size_t listLength(napi_value value, size_t place, const char* field, size_t capacity);

@@ -5,10 +5,27 @@
 
 namespace turnwise::binding {
 
+namespace {
+
+bool findObjectKeys(napi_env env, napi_ref* result) {
+  napi_value global = nullptr;
+  napi_value object = nullptr;
+  napi_value keys = nullptr;
+  return napi_get_global(env, &global) == napi_ok &&
+         napi_get_named_property(env, global, "Object", &object) == napi_ok &&
+         napi_get_named_property(env, object, "keys", &keys) == napi_ok &&
+         napi_create_reference(env, keys, 1, result) == napi_ok;
+}
+
+}  // namespace
+
 bool Instance::create(napi_env env) {
   auto* instance = new (std::nothrow) Instance(env);
   const auto destroy = [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); };
-  if (instance && napi_set_instance_data(env, instance, destroy, nullptr) == napi_ok) return true;
+  if (instance && findObjectKeys(env, &instance->objectKeys) &&
+      napi_set_instance_data(env, instance, destroy, nullptr) == napi_ok) {
+    return true;
+  }
   delete instance;
   napi_throw_error(env, nullptr, "turnwise: cannot set up this environment");
   return false;

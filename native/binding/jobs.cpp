@@ -8,7 +8,9 @@ namespace turnwise::binding {
 
 namespace {
 
-bool isAborted(const Job& job) { return job.abort->load(std::memory_order_relaxed) != 0; }
+bool isAborted(const Job& job) {
+  return job.abort->load(std::memory_order_relaxed) != 0;
+}
 
 }  // namespace
 

@@ -1,8 +1,9 @@
 // Asynchronous ops of one JavaScript environment: one at a time, in order, each on a thread of its own.
 //
-// Not on libuv's pool: Node waits for a pool job before it lets a worker terminate or the process exit, and tells the add-on
-// only afterwards, so an abort could never reach it; and with UV_THREADPOOL_SIZE=1 the file system would wait as well.
-// The op itself spreads over the library's thread pool (native/cpu), so this thread is one more that mostly coordinates.
+// Not on libuv's pool: Node waits for a pool job before it lets a worker terminate or the process exit, and tells the
+// add-on only afterwards, so an abort could never reach it; and with UV_THREADPOOL_SIZE=1 the file system would wait as
+// well. The op itself spreads over the library's thread pool (native/cpu), so this thread is one more that mostly
+// coordinates.
 #pragma once
 #include <node_api.h>
 
@@ -42,7 +43,8 @@ class JobQueue {
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
 
-  /// The promise of the job's status, or null with an exception pending. A job whose flag is up before its turn never runs.
+  /// The promise of the job's status, or null with an exception pending. A job whose flag is up before its turn never
+  /// runs.
   napi_value submit(std::unique_ptr<Job> job);
 
  private:

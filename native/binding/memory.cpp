@@ -20,7 +20,8 @@ namespace turnwise::binding {
 namespace {
 
 constexpr size_t kAlignment = 64;
-/// From here on pages come from the system, which zeroes and commits them at first touch; smaller blocks share the heap.
+/// From here on pages come from the system, which zeroes and commits them at first touch; smaller blocks share the
+/// heap.
 constexpr size_t kMapFrom = size_t{1} << 18;
 
 void* allocateZeroed(size_t bytes) {
@@ -74,7 +75,9 @@ Registry& registry() {
   return instance;
 }
 
-uintptr_t addressOf(const void* data) { return reinterpret_cast<uintptr_t>(data); }
+uintptr_t addressOf(const void* data) {
+  return reinterpret_cast<uintptr_t>(data);
+}
 
 }  // namespace
 

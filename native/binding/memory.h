@@ -1,7 +1,8 @@
 // Native memory behind library tensors: 64-byte aligned, zeroed, counted, and known by address in the whole process.
 //
 // JavaScript holds one reference to a block (through the external ArrayBuffer over it), every running job another. So a
-// buffer that JavaScript transfers, detaches or forgets while a job works on it stays where it is until the job is done.
+// buffer that JavaScript transfers, detaches or forgets while a job works on it stays where it is until the job is
+// done.
 #pragma once
 #include <cstddef>
 #include <memory>

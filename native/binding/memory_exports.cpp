@@ -15,8 +15,8 @@ namespace {
 
 using Hold = std::weak_ptr<Block>;
 
-/// Runs when the ArrayBuffer (wherever it was moved to) is gone. The weak pointer tells this block from a later one at the
-/// same address, after `release` gave the memory back early.
+/// Runs when the ArrayBuffer (wherever it was moved to) is gone. The weak pointer tells this block from a later one at
+/// the same address, after `release` gave the memory back early.
 void onBufferGone(napi_env, void*, void* hint) {
   std::unique_ptr<Hold> hold(static_cast<Hold*>(hint));
   if (BlockRef block = hold->lock()) dropJsHold(*block);
@@ -103,7 +103,9 @@ napi_value release(napi_env env, napi_callback_info info) {
   return boolean(env, true);
 }
 
-napi_value liveBytesOf(napi_env env, napi_callback_info) { return number(env, static_cast<double>(liveBytes())); }
+napi_value liveBytesOf(napi_env env, napi_callback_info) {
+  return number(env, static_cast<double>(liveBytes()));
+}
 
 }  // namespace
 

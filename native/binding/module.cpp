@@ -1,7 +1,8 @@
 // The add-on's entry point. What it exports is typed in lib/backend/native.ts.
 //
-// node-addon-api builds the exports. Where a failing status must be looked at (arguments, jobs, memory) the C interface is
-// called directly: in a worker that is being terminated most calls fail, and that must end neither the job nor the process.
+// node-addon-api builds the exports. Where a failing status must be looked at (arguments, jobs, memory) the C interface
+// is called directly: in a worker that is being terminated most calls fail, and that must end neither the job nor the
+// process.
 #include <napi.h>
 
 #include "../backend.h"

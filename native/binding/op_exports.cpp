@@ -18,11 +18,11 @@ namespace {
 /// An op's name and its slot in the backend table, found by its argument record.
 template <class Record>
 struct OpOf;
-#define TURNWISE_OP_OF(Record, op)                  \
-  template <>                                       \
-  struct OpOf<Record> {                             \
-    static constexpr const char* name = #op;        \
-    static constexpr auto slot = &Backend::op;      \
+#define TURNWISE_OP_OF(Record, op)                                                                                     \
+  template <>                                                                                                          \
+  struct OpOf<Record> {                                                                                                \
+    static constexpr const char* name = #op;                                                                           \
+    static constexpr auto slot = &Backend::op;                                                                         \
   };
 TURNWISE_OPS(TURNWISE_OP_OF)
 #undef TURNWISE_OP_OF
@@ -118,8 +118,8 @@ napi_value callAsync(napi_env env, napi_callback_info info) {
 Napi::Object backendExports(Napi::Env env, const Backend& backend) {
   auto ops = Napi::Object::New(env);
   auto async = Napi::Object::New(env);
-#define TURNWISE_EXPORT_OP(Record, op)                                 \
-  ops.Set(#op, function(env, #op, callSync<Record>, &backend));        \
+#define TURNWISE_EXPORT_OP(Record, op)                                                                                 \
+  ops.Set(#op, function(env, #op, callSync<Record>, &backend));                                                        \
   async.Set(#op, function(env, #op, callAsync<Record>, &backend));
   TURNWISE_OPS(TURNWISE_EXPORT_OP)
 #undef TURNWISE_EXPORT_OP

@@ -85,8 +85,8 @@ class SchemaWriter {
 Napi::Object schemaExports(Napi::Env env) {
   SchemaWriter schema(env);
   auto ops = Napi::Object::New(env);
-#define TURNWISE_SCHEMA_OP(Record, op) \
-  schema.addRecord<Record>();          \
+#define TURNWISE_SCHEMA_OP(Record, op)                                                                                 \
+  schema.addRecord<Record>();                                                                                          \
   ops.Set(#op, Record::recordName);
   TURNWISE_OPS(TURNWISE_SCHEMA_OP)
 #undef TURNWISE_SCHEMA_OP

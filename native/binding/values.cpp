@@ -11,8 +11,8 @@ namespace {
 constexpr struct {
   const char* name;
   size_t bytes;
-} kTypedArrays[] = {{"Int8Array", 1},    {"Uint8Array", 1},   {"Uint8ClampedArray", 1}, {"Int16Array", 2},
-                    {"Uint16Array", 2},  {"Int32Array", 4},   {"Uint32Array", 4},       {"Float32Array", 4},
+} kTypedArrays[] = {{"Int8Array", 1},    {"Uint8Array", 1},    {"Uint8ClampedArray", 1}, {"Int16Array", 2},
+                    {"Uint16Array", 2},  {"Int32Array", 4},    {"Uint32Array", 4},       {"Float32Array", 4},
                     {"Float64Array", 8}, {"BigInt64Array", 8}, {"BigUint64Array", 8}};
 
 std::string describeNumber(napi_env env, napi_value value) {

@@ -1,7 +1,8 @@
 // Ratio, gate, KL and aggregation of a batch: loss terms and dLoss/dLogProb, token by token, in float64.
 //
-// A unit's ratio needs all its tokens before the first gate, so evaluate() walks a turn or trajectory twice (three times for
-// the true mean, whose derivative is shared). Nothing is shared between units but read-only weights: no locks.
+// A unit's ratio needs all its tokens before the first gate, so evaluate() walks a turn or trajectory twice (three
+// times for the true mean, whose derivative is shared). Nothing is shared between units but read-only weights: no
+// locks.
 #include "loss_terms.h"
 
 #include <algorithm>
@@ -58,9 +59,8 @@ bool LossTerms::validSizes() const {
          args_.actionMask.size == tokens && args_.coefficients.size == tokens &&
          (!args_.refLogProbs || args_.refLogProbs.size == tokens) && (!args_.entropy || args_.entropy.size == tokens) &&
          args_.advantageLevel != Level::sequence && args_.advantages.size == advantages &&
-         (!args_.clipScale || args_.clipScale.size == advantages) &&
-         args_.metrics.size == EnumNames<Metric>::count && validTrajectories(args_.turns) &&
-         validSpans(args_.turns, tokens);
+         (!args_.clipScale || args_.clipScale.size == advantages) && args_.metrics.size == EnumNames<Metric>::count &&
+         validTrajectories(args_.turns) && validSpans(args_.turns, tokens);
 }
 
 void LossTerms::prepareUnits() {
@@ -80,7 +80,7 @@ void LossTerms::prepareWeights() {
   for (size_t first = 0; first < count;) {
     size_t last = first;
     double trajectoryTokens = 0;
-    for (; last < count && turns.trajectory[last] == turns.trajectory[first]; ++last) trajectoryTokens += turns.tokens[last];
+    while (last < count && turns.trajectory[last] == turns.trajectory[first]) trajectoryTokens += turns.tokens[last++];
     for (; first < last; ++first) {
       weight_[first] = termWeight(args_.aggregate, turns.tokens[first], trajectoryTokens, args_.horizon);
     }
@@ -116,11 +116,11 @@ double LossTerms::evaluateTerm(size_t turn, size_t token, const ImportanceRatio&
     term.kl = kl.value;
     term.weightedKl = args_.kl.coef * weight * kl.value;
     if (kl.clamped) term.flags |= kClampedKl;
-    if (share != 0) klCoefficient = args_.kl.coef * share * kl.derivative;
+    if (share != 0) klCoefficient = args_.kl.coef * share * kl.gradient;
   }
   args_.coefficients[token] = klCoefficient;
   if (!finite) term.flags |= kNonFinite;
-  return share != 0 && gate.derivative != 0 ? share * gate.derivative : 0.0;
+  return share != 0 ? share * gate.derivative : 0.0;
 }
 
 void LossTerms::evaluateToken(size_t turn, size_t token) {
@@ -160,8 +160,8 @@ void LossTerms::evaluate(const Unit& unit) {
   forEachLossToken([&](size_t, size_t n) { args_.coefficients[n] += shared; });
 }
 
-/// Moves the loss tokens' terms to the front, so that the bits of a sum depend on their number alone and not on what lies
-/// between them.
+/// Moves the loss tokens' terms to the front, so that the bits of a sum depend on their number alone and not on what
+/// lies between them.
 size_t LossTerms::packTerms() {
   size_t count = 0;
   for (size_t k = 0; k < args_.turns.starts.size; ++k) {

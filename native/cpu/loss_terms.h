@@ -1,5 +1,5 @@
-// The loss terms of a batch, one unit of the ratio level at a time: what cpu::surrogate runs over all units, and what the
-// fused policyLoss calls between reading a unit's rows and writing their gradient.
+// The loss terms of a batch, one unit of the ratio level at a time: what cpu::surrogate runs over all units, and what
+// the fused policyLoss calls between reading a unit's rows and writing their gradient.
 #pragma once
 #include <vector>
 
@@ -17,8 +17,8 @@ class LossTerms {
     size_t lastTurn;
   };
 
-  /// Checks sizes (see `status`), prepares per-turn weights in O(K) and sets args.coefficients to 0. `args` must outlive
-  /// this object.
+  /// Checks sizes (see `status`), prepares per-turn weights in O(K) and sets args.coefficients to 0. `args` must
+  /// outlive this object.
   explicit LossTerms(const Surrogate& args);
   const Status& status() const { return status_; }
 
@@ -26,7 +26,8 @@ class LossTerms {
   size_t unitCount() const { return unitFirst_.empty() ? 0 : unitFirst_.size() - 1; }
   Unit unit(size_t u) const { return {unitFirst_[u], unitFirst_[u + 1]}; }
 
-  /// Writes args.coefficients of the unit's loss tokens from args.logProbs. Units are independent: any thread, any order.
+  /// Writes args.coefficients of the unit's loss tokens from args.logProbs. Units are independent: any thread, any
+  /// order.
   void evaluate(const Unit& unit);
   /// The same for one loss token of a turn (any other token is left alone). Only where the ratio's level is token.
   void evaluateToken(size_t turn, size_t token);
@@ -35,8 +36,8 @@ class LossTerms {
   Status finish();
 
  private:
-  /// What one loss token adds to loss and metrics. Kept per token, because sums whose bits are independent of the order need
-  /// the largest term before the first addition.
+  /// What one loss token adds to loss and metrics. Kept per token, because sums whose bits are independent of the order
+  /// need the largest term before the first addition.
   struct Term {
     double policy;      // already times the aggregation weight
     double weightedKl;  // already times coefficient and aggregation weight

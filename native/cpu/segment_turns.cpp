@@ -1,5 +1,6 @@
-// Turn spans from explicit ids, mask runs, delimiter tokens or given spans, checked in one pass over the tokens (native/ops.h).
-// The arrays come from outside: nothing is used as an index before it has been compared with the length it indexes.
+// Turn spans from explicit ids, mask runs, delimiter tokens or given spans, checked in one pass over the tokens
+// (native/ops.h). The arrays come from outside: nothing is used as an index before it has been compared with the length
+// it indexes.
 #include <algorithm>
 
 #include "../backend.h"
@@ -8,7 +9,9 @@ namespace turnwise::cpu {
 
 namespace {
 
-Status fail(StatusCode code, int64_t position = -1) { return {code, position}; }
+Status fail(StatusCode code, int64_t position = -1) {
+  return {code, position};
+}
 
 /// The outputs; knows how many turns fit.
 class TurnWriter {
@@ -26,7 +29,7 @@ class TurnWriter {
     isOpen_ = true;
     return true;
   }
-  void addToken() { ++args_.tokens[count_]; }
+  void addTokens(int32_t count) { args_.tokens[count_] += count; }
   void close(int32_t end) {
     args_.ends[count_++] = end;
     isOpen_ = false;
@@ -132,20 +135,22 @@ class Segmenter {
 
   Status readDelimiter(int32_t n) {
     const int32_t token = args_.tokenIds[n];
-    if (token == args_.openToken) {
-      return turns_.isOpen() ? fail(StatusCode::turnNested, n) : openAndCount(n, nextIndex());
+    // What a token means depends on the state first, so that one token may serve as both delimiters.
+    if (!turns_.isOpen()) {
+      if (token == args_.openToken) return openAndCount(n, nextIndex());
+      return token == args_.closeToken ? fail(StatusCode::turnUnopened, n) : countToken(n);
     }
-    if (token != args_.closeToken) return countToken(n);
-    if (!turns_.isOpen()) return fail(StatusCode::turnUnopened, n);
-    const Status status = countToken(n);
-    turns_.close(n + 1);
-    return status;
+    if (token == args_.openToken && token != args_.closeToken) return fail(StatusCode::turnNested, n);
+    countToken(n);
+    if (token == args_.closeToken) turns_.close(n + 1);
+    return {};
   }
 
   Status readSpans() {
     const auto& offsets = args_.trajectoryOffsets;
     const int32_t* offsetsEnd = offsets.data + offsets.size;
     int32_t previousStart = 0, previousEnd = 0;
+    Status uncovered;
     for (size_t k = 0; k < args_.spanStarts.size; ++k) {
       const int64_t position = static_cast<int64_t>(k);
       const int32_t start = args_.spanStarts[k], end = args_.spanEnds[k];
@@ -156,26 +161,20 @@ class Segmenter {
       if (start < previousStart) return fail(StatusCode::turnOrder, position);
       if (start < previousEnd) return fail(StatusCode::turnOverlap, position);
 
-      for (int32_t n = previousEnd; n < start; ++n) {
-        const Status status = countToken(n);
-        if (!status) return status;
-      }
+      // A span out of order says more than the tokens it leaves uncovered, so these are reported last.
+      if (uncovered) uncovered = countTokens(previousEnd, start);
       const int32_t trajectory = static_cast<int32_t>(trajectoryEnd - offsets.data - 1);
       if (trajectory != trajectory_) {
         trajectory_ = trajectory;
         firstTurn_ = turns_.count();
       }
       if (!turns_.open(start, trajectory_, nextIndex())) return fail(StatusCode::invalidArgument);
-      for (int32_t n = start; n < end; ++n) countToken(n);
+      countTokens(start, end);
       turns_.close(end);
       previousStart = start;
       previousEnd = end;
     }
-    for (int32_t n = previousEnd; n < tokenCount(); ++n) {
-      const Status status = countToken(n);
-      if (!status) return status;
-    }
-    return {};
+    return uncovered ? countTokens(previousEnd, tokenCount()) : uncovered;
   }
 
   /// Position of the next turn in its trajectory.
@@ -186,13 +185,19 @@ class Segmenter {
     return countToken(n);
   }
 
-  /// Counts a token of the open turn; outside a turn no token may be in the loss.
-  Status countToken(int32_t n) {
-    if (args_.actionMask && args_.actionMask[n] != 1) return {};
-    if (turns_.isOpen()) {
-      turns_.addToken();
-    } else if (args_.actionMask) {
-      return fail(StatusCode::maskOutsideTurn, n);
+  Status countToken(int32_t n) { return countTokens(n, n + 1); }
+
+  /// Counts tokens of the open turn; outside a turn no token may be in the loss. Without a mask it takes no loop:
+  /// offsets and spans alone, which no array of N elements backs, could claim two billion tokens.
+  Status countTokens(int32_t first, int32_t last) {
+    if (!args_.actionMask) {
+      if (turns_.isOpen()) turns_.addTokens(last - first);
+      return {};
+    }
+    for (int32_t n = first; n < last; ++n) {
+      if (args_.actionMask[n] != 1) continue;
+      if (!turns_.isOpen()) return fail(StatusCode::maskOutsideTurn, n);
+      turns_.addTokens(1);
     }
     return {};
   }
@@ -205,6 +210,8 @@ class Segmenter {
 
 }  // namespace
 
-Status segmentTurns(const SegmentTurns& args, Context&) { return Segmenter(args).run(); }
+Status segmentTurns(const SegmentTurns& args, Context&) {
+  return Segmenter(args).run();
+}
 
 }  // namespace turnwise::cpu

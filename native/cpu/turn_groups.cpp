@@ -8,8 +8,8 @@ namespace turnwise::cpu {
 
 namespace {
 
-/// Maps 64-bit keys to 0, 1, 2, ... by first appearance. Slots hold ids only and keys lie in order of their ids, so that the
-/// part that is hit at random stays in cache.
+/// Maps 64-bit keys to 0, 1, 2, ... by first appearance. Slots hold ids only and keys lie in order of their ids, so
+/// that the part that is hit at random stays in cache.
 class IdTable {
  public:
   uint32_t idOf(uint64_t key) {
@@ -30,7 +30,8 @@ class IdTable {
   static constexpr uint32_t kEmpty = std::numeric_limits<uint32_t>::max();
 
   uint32_t* probe(uint64_t key) {
-    // Fibonacci hashing: prompts and turn indices are small consecutive numbers, whose entropy the product lifts to the top.
+    // Fibonacci hashing: prompts and turn indices are small consecutive numbers, whose entropy the product lifts to the
+    // top.
     size_t at = (key * 0x9e3779b97f4a7c15u) >> shift_;
     while (slots_[at] != kEmpty && keys_[slots_[at]] != key) at = (at + 1) & (slots_.size() - 1);
     return &slots_[at];

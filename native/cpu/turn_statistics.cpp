@@ -1,8 +1,8 @@
 // Grouped, normalised, accumulated turn signals: advantages and clip scales (native/ops.h).
 //
-// Channel by channel over one [K] (or [M]) work array: signal, sums over later turns, z within its group, sums again, weighted
-// into the advantages. Every sum over a group is order-independent and every other sum stays inside a trajectory, so the bits
-// do not depend on the order of trajectories. Extra memory O(K + M), never [K, channels].
+// Channel by channel over one [K] (or [M]) work array: signal, sums over later turns, z within its group, sums again,
+// weighted into the advantages. Every sum over a group is order-independent and every other sum stays inside a
+// trajectory, so the bits do not depend on the order of trajectories. Extra memory O(K + M), never [K, channels].
 #include <algorithm>
 #include <iterator>
 #include <limits>
@@ -22,7 +22,9 @@ namespace {
 
 constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
 
-bool isAbsent(double signal) { return signal != signal; }
+bool isAbsent(double signal) {
+  return signal != signal;
+}
 
 class TurnCredit {
  public:
@@ -71,7 +73,7 @@ class TurnCredit {
     return turn + 1 == end ? channel.lastWeight : channel.weight;
   }
 
-  /// Every array that the channel reads is there, and an outcome has no turn index to be grouped by.
+  /// Every array that the channel reads is there.
   bool validChannel(const Channel& channel) const {
     const bool readsGain = channel.signal == Signal::informationGain || channel.signal == Signal::joined;
     const bool readsOutcome = isOutcome(channel) || channel.signal == Signal::joined || channel.matchOutcomeStd ||
@@ -79,8 +81,7 @@ class TurnCredit {
     // A missing array of length 0 is as good as an empty one.
     return (!readsGain || args_.informationGain || turnCount_ == 0) &&
            (channel.signal != Signal::turnReward || args_.turnRewards || turnCount_ == 0) &&
-           (!readsOutcome || args_.outcome || args_.groups.size == 0) &&
-           !(isOutcome(channel) && channel.group == GroupBy::promptTurn);
+           (!readsOutcome || args_.outcome || args_.groups.size == 0);
   }
 
   bool isExcluded(size_t trajectory) const { return args_.outcome && isAbsent(args_.outcome[trajectory]); }
@@ -112,8 +113,8 @@ class TurnCredit {
   }
 
   void matchOutcomeStd(const Channel& channel) {
-    const double scale = matchingScale(presentMoments(args_.outcome.data, args_.outcome.size),
-                                       presentMoments(values_.data(), values_.size()), channel.stdFloor);
+    const double outcomeStd = flooredStd(presentMoments(args_.outcome.data, args_.outcome.size), channel.stdFloor);
+    const double scale = outcomeStd / flooredStd(presentMoments(values_.data(), values_.size()), channel.stdFloor);
     for (double& value : values_) value *= scale;
   }
 
@@ -126,7 +127,7 @@ class TurnCredit {
   void accumulate(const Channel& channel) {
     forEachTrajectory([&](size_t first, size_t last, size_t m) {
       const double bootstrap = channel.bootstrap == Bootstrap::outcome && !isExcluded(m) ? args_.outcome[m] : 0.0;
-      accumulateDiscounted(
+      discounted(
           first, last, channel.gamma, bootstrap, [&](size_t k) { return values_[k]; },
           [&](size_t k, double sum) {
             if (!isAbsent(values_[k])) values_[k] = sum;
@@ -136,18 +137,21 @@ class TurnCredit {
 
   void groupSignal(const Channel& channel) {
     if (channel.group == GroupBy::batch) {
-      groupMembers(values_, 1, [](size_t) { return 0u; }, grouped_);
+      groupMembers(
+          values_, 1, [](size_t) { return 0u; }, grouped_);
       return;
     }
     if (prompts_.ids.empty()) prompts_ = promptIds(args_.groups);
-    if (isOutcome(channel)) {
-      groupMembers(values_, prompts_.count, [&](size_t m) { return prompts_.ids[m]; }, grouped_);
+    if (isOutcome(channel)) {  // has no turn index: by prompt, whatever the finer key
+      groupMembers(
+          values_, prompts_.count, [&](size_t m) { return prompts_.ids[m]; }, grouped_);
     } else if (channel.group == GroupBy::prompt) {
       const auto promptOf = [&](size_t k) { return prompts_.ids[args_.turns.trajectory[k]]; };
       groupMembers(values_, prompts_.count, promptOf, grouped_);
     } else {
       if (promptTurns_.ids.empty()) promptTurns_ = promptTurnIds(prompts_, args_.turns);
-      groupMembers(values_, promptTurns_.count, [&](size_t k) { return promptTurns_.ids[k]; }, grouped_);
+      groupMembers(
+          values_, promptTurns_.count, [&](size_t k) { return promptTurns_.ids[k]; }, grouped_);
     }
   }
 
@@ -194,20 +198,19 @@ class TurnCredit {
   void addTurns(const Channel& channel) {
     forEachTrajectory([&](size_t first, size_t last, size_t) {
       const auto z = [&](size_t k) { return values_[k]; };
-      const auto add = [&](size_t k, double value) {
-        args_.advantages[k] += weightOf(channel, k, last) * value;
-      };
+      const auto add = [&](size_t k, double value) { args_.advantages[k] += weightOf(channel, k, last) * value; };
       if (channel.then == Accumulate::none) {
         for (size_t k = first; k < last; ++k) add(k, isAbsent(z(k)) ? 0.0 : z(k));
       } else if (channel.thenDivide == Divide::sqrtTerms) {
-        accumulateBySqrtTerms(first, last, channel.thenGamma, z, add);
+        discountedBySqrtTerms(first, last, channel.thenGamma, z, add);
       } else {
-        accumulateDiscounted(first, last, channel.thenGamma, 0.0, z, add);
+        discounted(first, last, channel.thenGamma, 0.0, z, add);
       }
     });
   }
 
-  /// To every turn of the trajectory; joined to the turns' sequence: on the last one only, whence the sum carries it back.
+  /// To every turn of the trajectory; joined to the turns' sequence: on the last one only, whence the sum carries it
+  /// back.
   void addOutcome(const Channel& channel) {
     forEachTrajectory([&](size_t first, size_t last, size_t m) {
       const double z = values_[m];
@@ -220,7 +223,7 @@ class TurnCredit {
 
   void join() {
     forEachTrajectory([&](size_t first, size_t last, size_t) {
-      accumulateDiscounted(
+      discounted(
           first, last, args_.joinGamma, 0.0, [&](size_t k) { return args_.advantages[k]; },
           [&](size_t k, double sum) { args_.advantages[k] = sum; });
     });

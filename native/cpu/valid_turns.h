@@ -7,7 +7,8 @@ namespace turnwise::cpu {
 /// All five arrays of one length K, trajectories non-negative and non-decreasing (the turns of one are adjacent).
 inline bool validTrajectories(const Turns& turns) {
   const size_t count = turns.trajectory.size;
-  if (turns.index.size != count || turns.starts.size != count || turns.ends.size != count || turns.tokens.size != count) {
+  if (turns.index.size != count || turns.starts.size != count || turns.ends.size != count ||
+      turns.tokens.size != count) {
     return false;
   }
   int32_t previous = 0;

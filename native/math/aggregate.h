@@ -4,7 +4,8 @@
 
 namespace turnwise {
 
-/// Weight c of a loss token's term in the numerator; `turnTokens` = |u|, loss tokens of its turn, `trajectoryTokens` = |y|.
+/// Weight c of a loss token's term in the numerator; `turnTokens` = |u|, loss tokens of its turn, `trajectoryTokens` =
+/// |y|.
 ///   token-mean, token-sum, seq-mean-token-sum  1      seq-mean-token-mean   1 / |y|
 ///   seq-mean-token-sum-norm  1 / horizon (Dr.GRPO)    turn-mean-token-mean  1 / |u|
 /// verl adds 1e-8 to |y| (6e-8 of the loss); here it is exact. Without loss tokens nothing is weighted: 0, not 1 / 0.

@@ -6,7 +6,8 @@
 namespace turnwise {
 
 /// 1 / (1 + exp(-x)), for negative x as exp(x) / (1 + exp(x)): the exponent is never positive, so nothing overflows.
-/// Only the numerator is chosen by the sign of x: signs of normalised signals are a coin toss, and so would a branch be.
+/// Only the numerator is chosen by the sign of x: signs of normalised signals are a coin toss, and so would a branch
+/// be.
 TURNWISE_HD inline double sigmoid(double x) {
   const double decay = exp(x < 0 ? x : -x);
   return (x < 0 ? decay : 1.0) / (1.0 + decay);

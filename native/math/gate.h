@@ -19,7 +19,8 @@ struct GateTerm {
 ///
 /// Since -A is common to all branches, the choice is made between ratios and multiplied once. A = 0 leaves before the
 /// product: an overflown ratio would make it 0 * inf = NaN.
-TURNWISE_HD inline GateTerm ppoGate(double advantage, const ImportanceRatio& ratio, double clipScale, const Gate& gate) {
+TURNWISE_HD inline GateTerm ppoGate(double advantage, const ImportanceRatio& ratio, double clipScale,
+                                    const Gate& gate) {
   GateTerm term{0.0, 0.0, false, false, false};
   if (advantage == 0) return term;
   const double low = 1.0 - gate.low * clipScale;

@@ -1,8 +1,8 @@
 // The double-precision libm functions that must not bind to a symbol version newer than glibc 2.28.
 //
-// glibc 2.29 gave exp, log, log2, exp2 and pow a new version without errno wrappers. A binary linked on a newer system binds
-// to it and then fails to load on an older one ("version `GLIBC_2.29' not found"), before any code of ours can run.
-// The names below are tied to each architecture's first version. Other libm functions (expm1, log1p, sqrt, fma)
+// glibc 2.29 gave exp, log, log2, exp2 and pow a new version without errno wrappers. A binary linked on a newer system
+// binds to it and then fails to load on an older one ("version `GLIBC_2.29' not found"), before any code of ours can
+// run. The names below are tied to each architecture's first version. Other libm functions (expm1, log1p, sqrt, fma)
 // never changed theirs and are called as usual.
 #pragma once
 #include <cmath>
@@ -25,11 +25,15 @@ namespace turnwise {
 extern "C" double turnwiseLibmExp(double x) noexcept __attribute__((const));
 __asm__(".symver turnwiseLibmExp, exp@" TURNWISE_LIBM_VERSION);
 
-TURNWISE_HD inline double exp(double x) { return turnwiseLibmExp(x); }
+TURNWISE_HD inline double exp(double x) {
+  return turnwiseLibmExp(x);
+}
 
 #else
 
-TURNWISE_HD inline double exp(double x) { return ::exp(x); }
+TURNWISE_HD inline double exp(double x) {
+  return ::exp(x);
+}
 
 #endif
 

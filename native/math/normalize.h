@@ -15,9 +15,9 @@ struct GroupMoments {
 };
 
 /// Mean and variance (divided by n - ddof) of value(0..n-1); the same bits for any order of the members.
-/// Two passes over deviations, never E[x^2] - E[x]^2. The extremes serve both sums as the bound of their terms, rounding being
-/// monotone. Equal members are their own mean with variance 0: mean = sum / n can miss them by an ulp, which eps = 1e-6 blows
-/// up to advantages of 1e-2 in fp32 releases (arXiv 2605.06200's and verl's GRPO).
+/// Two passes over deviations, never E[x^2] - E[x]^2. The extremes serve both sums as the bound of their terms,
+/// rounding being monotone. Equal members are their own mean with variance 0: mean = sum / n can miss them by an ulp,
+/// which eps = 1e-6 blows up to advantages of 1e-2 in fp32 releases (arXiv 2605.06200's and verl's GRPO).
 template <class Value>
 TURNWISE_HD GroupMoments groupMoments(size_t n, int ddof, const Value& value) {
   GroupMoments moments{n, 0.0, 0.0, true};
@@ -60,13 +60,12 @@ TURNWISE_HD inline double normalize(double x, const GroupMoments& moments, const
   return centered / (std::sqrt(moments.variance + channel.varianceFloor) + channel.eps);
 }
 
-/// Factor that gives a signal the spread of the outcomes: sd(outcome) / sd(signal), population deviations, each at least
-/// `stdFloor`; 1 for fewer than two values. Turn-group mode of A2TGPO (arXiv 2605.06200).
-TURNWISE_HD inline double matchingScale(const GroupMoments& outcome, const GroupMoments& signal, double stdFloor) {
-  const double outcomeStd = std::sqrt(outcome.variance), signalStd = std::sqrt(signal.variance);
-  const double above = outcome.count < 2 ? 1.0 : outcomeStd < stdFloor ? stdFloor : outcomeStd;
-  const double below = signal.count < 2 ? 1.0 : signalStd < stdFloor ? stdFloor : signalStd;
-  return above / below;
+/// Population standard deviation of a whole batch, at least `floor`; 1 for fewer than two values. Turn-group mode of
+/// A2TGPO (arXiv 2605.06200) scales the information gain by sd(outcome) / sd(information gain).
+TURNWISE_HD inline double flooredStd(const GroupMoments& moments, double floor) {
+  if (moments.count < 2) return 1.0;
+  const double deviation = std::sqrt(moments.variance);
+  return deviation < floor ? floor : deviation;
 }
 
 }  // namespace turnwise

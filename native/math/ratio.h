@@ -12,7 +12,8 @@ struct ImportanceRatio {
   bool clamped;
 };
 
-/// Token level: verl clamps to [-20, 20]; turn level, straight-through: A2TGPO (arXiv 2605.06200) caps at 10 from above.
+/// Token level: verl clamps to [-20, 20]; turn level, straight-through: A2TGPO (arXiv 2605.06200) caps at 10 from
+/// above.
 TURNWISE_HD inline ImportanceRatio importanceRatio(double logRatio, const Ratio& ratio) {
   if (logRatio < ratio.clampLow) return {exp(ratio.clampLow), true};
   if (logRatio > ratio.clampHigh) return {exp(ratio.clampHigh), true};

@@ -1,8 +1,8 @@
 // A sum whose bits do not depend on the order of its terms, nor on how they are spread over lanes, threads or parts.
 //
-// Pre-rounding, three folds (Demmel & Nguyen, "Fast reproducible floating-point summation", ARITH 2013). A fold rounds every
-// term to a grid so coarse that all partial sums are exact, and hands the remainder on. For n terms, |x| <= m < 2^E and
-// bits = ceil(log2 n) + 1, the anchor 1.5 * 2^e, e = E + bits, has |x| <= 2^(e-1) and therefore:
+// Pre-rounding, three folds (Demmel & Nguyen, "Fast reproducible floating-point summation", ARITH 2013). A fold rounds
+// every term to a grid so coarse that all partial sums are exact, and hands the remainder on. For n terms, |x| <= m <
+// 2^E and bits = ceil(log2 n) + 1, the anchor 1.5 * 2^e, e = E + bits, has |x| <= 2^(e-1) and therefore:
 //   - x + anchor stays in the binade [2^e, 2^(e+1)]: q = (x + anchor) - anchor is x rounded to the grid u = 2^(e-52);
 //   - |q| <= 2^E, so n of them stay below 2^51 u: every partial sum of q is exact, in any order;
 //   - the remainder x - q is exact and at most u / 2 = 2^(e-53): the next fold has E' = e - 53.
@@ -16,13 +16,12 @@
 
 namespace turnwise {
 
-/// E with |x| < 2^E, smallest such; x finite and not 0.
+/// E with |x| < 2^E, x finite: the smallest such, but -1022 for subnormal numbers, whose sums are exact with any
+/// anchor.
 TURNWISE_HD inline int exponentAbove(double x) {
   uint64_t word;
   std::memcpy(&word, &x, sizeof word);
-  const int field = static_cast<int>((word >> 52) & 0x7ff);
-  if (field != 0) return field - 1022;
-  return exponentAbove(x * 0x1p64) - 64;
+  return static_cast<int>((word >> 52) & 0x7ff) - 1022;
 }
 
 /// factor * 2^exponent for factor in [1, 2) with few bits; 0 below the normal range, where the sum needs no anchor.

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Status } from '../../lib/backend/ops.js';
-import { expectedLogProbs, flag, gatherArgs, inLibrary, inPlain, inShared, native } from './helpers.js';
+import { expectClose, expectedLogProbs, flag, gatherArgs, inLibrary, inPlain, inShared, native } from './helpers.js';
 
 const { ops, async } = native.backends.cpu;
 
@@ -64,8 +64,7 @@ describe('accepted', () => {
   ])('%s memory', (_, allocate) => {
     const args = gatherArgs(3, 50, allocate);
     expect(ops.gatherLogProbs(args)).toEqual({ code: 'ok', position: -1 });
-    const expected = expectedLogProbs(args);
-    args.logProbs.forEach((value, n) => expect(value).toBeCloseTo(expected[n], 5));
+    expectClose(args.logProbs, expectedLogProbs(args));
   });
 
   test('a view that starts inside its buffer', () => {
@@ -111,25 +110,85 @@ describe('refused, with the field named', () => {
     ['unknown field', { ...args, cliprange: 1 }, 'gatherLogProbs.cliprange: unknown field'],
     ['missing field', { ...args, temperature: undefined }, 'gatherLogProbs.temperature: missing'],
     ['wrong number', { ...args, temperature: '1' }, 'gatherLogProbs.temperature: expected a number, received "1"'],
-    ['wrong kind', { ...args, targets: new Float32Array(2) }, 'gatherLogProbs.targets: expected Int32Array, received Float32Array'],
-    ['signedness', { ...args, targets: new Uint32Array(2) }, 'gatherLogProbs.targets: expected Int32Array, received Uint32Array'],
-    ['clamped', { ...args, actionMask: new Uint8ClampedArray(2) }, 'gatherLogProbs.actionMask: expected Uint8Array, received Uint8ClampedArray'],
+    [
+      'wrong kind',
+      { ...args, targets: new Float32Array(2) },
+      'gatherLogProbs.targets: expected Int32Array, received Float32Array',
+    ],
+    [
+      'signedness',
+      { ...args, targets: new Uint32Array(2) },
+      'gatherLogProbs.targets: expected Int32Array, received Uint32Array',
+    ],
+    [
+      'clamped',
+      { ...args, actionMask: new Uint8ClampedArray(2) },
+      'gatherLogProbs.actionMask: expected Uint8Array, received Uint8ClampedArray',
+    ],
     ['array', { ...args, targets: [1, 2] }, 'gatherLogProbs.targets: expected Int32Array, received an array'],
-    ['DataView', { ...args, targets: new DataView(new ArrayBuffer(8)) }, 'gatherLogProbs.targets: expected Int32Array, received an object'],
-    ['BigInt64Array', { ...args, targets: new BigInt64Array(2) }, 'gatherLogProbs.targets: expected Int32Array, received BigInt64Array'],
-    ['ArrayBuffer', { ...args, targets: new ArrayBuffer(8) }, 'gatherLogProbs.targets: expected Int32Array, received ArrayBuffer'],
-    ['enum', { ...args, nonFinite: 'thrown' }, 'gatherLogProbs.nonFinite: expected one of "throw", "check-first", "propagate", received "thrown"'],
+    [
+      'DataView',
+      { ...args, targets: new DataView(new ArrayBuffer(8)) },
+      'gatherLogProbs.targets: expected Int32Array, received an object',
+    ],
+    [
+      'BigInt64Array',
+      { ...args, targets: new BigInt64Array(2) },
+      'gatherLogProbs.targets: expected Int32Array, received BigInt64Array',
+    ],
+    [
+      'ArrayBuffer',
+      { ...args, targets: new ArrayBuffer(8) },
+      'gatherLogProbs.targets: expected Int32Array, received ArrayBuffer',
+    ],
+    [
+      'enum',
+      { ...args, nonFinite: 'thrown' },
+      'gatherLogProbs.nonFinite: expected one of "throw", "check-first", "propagate", received "thrown"',
+    ],
     ['enum with a NUL', { ...args, nonFinite: 'throw\0x' }, 'gatherLogProbs.nonFinite: expected one of'],
     ['enum of another type', { ...args, nonFinite: 0 }, 'gatherLogProbs.nonFinite: expected one of'],
     ['matrix null', { ...args, logits: null }, 'gatherLogProbs.logits: expected an object, received null'],
-    ['matrix data null', { ...args, logits: { ...args.logits, data: null } }, 'gatherLogProbs.logits.data: expected Float32Array, received null'],
-    ['dtype', { ...args, logits: { ...args.logits, dtype: 'f64' } }, 'gatherLogProbs.logits.dtype: expected one of "f32", "bf16", "f16", received "f64"'],
-    ['dtype against data', { ...args, logits: { ...args.logits, dtype: 'bf16' } }, 'gatherLogProbs.logits.data: expected Uint16Array, received Float32Array'],
-    ['width 0', { ...args, logits: { ...args.logits, width: 0 } }, 'gatherLogProbs.logits.width: expected a positive integer, received 0'],
-    ['width NaN', { ...args, logits: { ...args.logits, width: Number.NaN } }, 'gatherLogProbs.logits.width: expected a positive integer'],
-    ['width 1e300', { ...args, logits: { ...args.logits, width: 1e300 } }, 'gatherLogProbs.logits.width: expected a positive integer'],
-    ['width that does not divide', { ...args, logits: { ...args.logits, width: 3 } }, 'gatherLogProbs.logits.data: a length of 10 is not a multiple of width 3'],
-    ['matrix field', { ...args, logits: { ...args.logits, shape: [2, 5] } }, 'gatherLogProbs.logits.shape: unknown field'],
+    [
+      'matrix data null',
+      { ...args, logits: { ...args.logits, data: null } },
+      'gatherLogProbs.logits.data: expected Float32Array, received null',
+    ],
+    [
+      'dtype',
+      { ...args, logits: { ...args.logits, dtype: 'f64' } },
+      'gatherLogProbs.logits.dtype: expected one of "f32", "bf16", "f16", received "f64"',
+    ],
+    [
+      'dtype against data',
+      { ...args, logits: { ...args.logits, dtype: 'bf16' } },
+      'gatherLogProbs.logits.data: expected Uint16Array, received Float32Array',
+    ],
+    [
+      'width 0',
+      { ...args, logits: { ...args.logits, width: 0 } },
+      'gatherLogProbs.logits.width: expected a positive integer, received 0',
+    ],
+    [
+      'width NaN',
+      { ...args, logits: { ...args.logits, width: Number.NaN } },
+      'gatherLogProbs.logits.width: expected a positive integer',
+    ],
+    [
+      'width 1e300',
+      { ...args, logits: { ...args.logits, width: 1e300 } },
+      'gatherLogProbs.logits.width: expected a positive integer',
+    ],
+    [
+      'width that does not divide',
+      { ...args, logits: { ...args.logits, width: 3 } },
+      'gatherLogProbs.logits.data: a length of 10 is not a multiple of width 3',
+    ],
+    [
+      'matrix field',
+      { ...args, logits: { ...args.logits, shape: [2, 5] } },
+      'gatherLogProbs.logits.shape: unknown field',
+    ],
   ];
   test.each(cases)('%s', (_, value, message) => {
     expect(() => gather(value)).toThrow(TypeError);
@@ -138,15 +197,47 @@ describe('refused, with the field named', () => {
 
   const withChannel = (change: object) => ({ ...statisticsArgs(), channels: [channel, { ...channel, ...change }] });
   const nested: [string, Record<string, unknown>, string][] = [
-    ['integer', { ...statisticsArgs(), normalizedChannel: 0.5 }, 'turnStatistics.normalizedChannel: expected a 32-bit integer, received 0.5'],
-    ['integer range', { ...statisticsArgs(), normalizedChannel: 2 ** 31 }, 'turnStatistics.normalizedChannel: expected a 32-bit integer, received 2147483648'],
-    ['integer NaN', { ...statisticsArgs(), normalizedChannel: Number.NaN }, 'turnStatistics.normalizedChannel: expected a 32-bit integer'],
-    ['bool', withChannel({ matchOutcomeStd: 1 }), 'turnStatistics.channels[1].matchOutcomeStd: expected a boolean, received 1'],
+    [
+      'integer',
+      { ...statisticsArgs(), normalizedChannel: 0.5 },
+      'turnStatistics.normalizedChannel: expected a 32-bit integer, received 0.5',
+    ],
+    [
+      'integer range',
+      { ...statisticsArgs(), normalizedChannel: 2 ** 31 },
+      'turnStatistics.normalizedChannel: expected a 32-bit integer, received 2147483648',
+    ],
+    [
+      'integer NaN',
+      { ...statisticsArgs(), normalizedChannel: Number.NaN },
+      'turnStatistics.normalizedChannel: expected a 32-bit integer',
+    ],
+    [
+      'bool',
+      withChannel({ matchOutcomeStd: 1 }),
+      'turnStatistics.channels[1].matchOutcomeStd: expected a boolean, received 1',
+    ],
     ['list entry', withChannel({ gama: 1 }), 'turnStatistics.channels[1].gama: unknown field'],
-    ['list entry null', { ...statisticsArgs(), channels: [null] }, 'turnStatistics.channels[0]: expected an object, received null'],
-    ['list', { ...statisticsArgs(), channels: { length: 1 } }, 'turnStatistics.channels: expected an array, received an object'],
-    ['list too long', { ...statisticsArgs(), channels: Array(9).fill(channel) }, 'turnStatistics.channels: at most 8 entries, received 9'],
-    ['nested view', { ...statisticsArgs(), turns: { ...turns(0), ends: 'x' } }, 'turnStatistics.turns.ends: expected Int32Array, received "x"'],
+    [
+      'list entry null',
+      { ...statisticsArgs(), channels: [null] },
+      'turnStatistics.channels[0]: expected an object, received null',
+    ],
+    [
+      'list',
+      { ...statisticsArgs(), channels: { length: 1 } },
+      'turnStatistics.channels: expected an array, received an object',
+    ],
+    [
+      'list too long',
+      { ...statisticsArgs(), channels: Array(9).fill(channel) },
+      'turnStatistics.channels: at most 8 entries, received 9',
+    ],
+    [
+      'nested view',
+      { ...statisticsArgs(), turns: { ...turns(0), ends: 'x' } },
+      'turnStatistics.turns.ends: expected Int32Array, received "x"',
+    ],
   ];
   test.each(nested)('%s', (_, value, message) => {
     expect(() => statistics(value)).toThrow(message);

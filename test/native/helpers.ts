@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { expect } from 'vitest';
 
 import { loadNative, type NativeAddon, nativeFailure } from '../../lib/backend/native.js';
 import type { GatherLogProbsArgs } from '../../lib/backend/ops.js';
@@ -18,7 +19,8 @@ function fail(reason: string): never {
 /** The binary's path, for workers and child processes, which load it themselves. */
 export function binaryPath(): string {
   const build: unknown = createRequire(import.meta.url)('node-gyp-build');
-  if (typeof build === 'function' && 'resolve' in build && typeof build.resolve === 'function') return build.resolve(ROOT);
+  if (typeof build === 'function' && 'resolve' in build && typeof build.resolve === 'function')
+    return build.resolve(ROOT);
   throw new Error('node-gyp-build has no resolve');
 }
 
@@ -63,6 +65,11 @@ export function expectedLogProbs({ logits, targets, temperature }: GatherLogProb
     for (let v = 0; v < width; v++) sum += Math.exp(data[n * width + v] / temperature);
     return data[n * width + target] / temperature - Math.log(sum);
   });
+}
+
+export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  expect(actual.length).toBe(expected.length);
+  for (let n = 0; n < expected.length; n++) expect(actual[n]).toBeCloseTo(expected[n], 4);
 }
 
 /** Collects garbage a few times, letting finalizers run in between. */

@@ -31,7 +31,13 @@ function run(task: string) {
     encoding: 'utf8',
     timeout: 60_000,
   });
-  return { code: child.status, signal: child.signal, out: child.stdout.trim(), err: child.stderr, ms: performance.now() - started };
+  return {
+    code: child.status,
+    signal: child.signal,
+    out: child.stdout.trim(),
+    err: child.stderr,
+    ms: performance.now() - started,
+  };
 }
 
 describe('workers', () => {
@@ -56,8 +62,8 @@ describe('workers', () => {
     expect(native.memory.liveBytes()).toBeGreaterThan(0);
     const started = performance.now();
     await Promise.all(workers.map((worker) => worker.terminate()));
-    // Each has minutes of work queued; it stops at a row.
-    expect(performance.now() - started).toBeLessThan(5000);
+    // Each had many seconds of work left, and stopped at a row.
+    expect(performance.now() - started).toBeLessThan(1500);
     expect(native.memory.liveBytes()).toBe(0);
   });
 
@@ -76,7 +82,7 @@ describe('the process', () => {
   test('process.exit during work keeps the code, at once', () => {
     const result = run('exit');
     expect(result).toMatchObject({ code: 3, signal: null, err: '' });
-    expect(result.ms).toBeLessThan(10_000); // minutes of work are queued
+    expect(result.ms).toBeLessThan(3000); // of a job of many seconds
   });
 
   test('stays alive until its jobs are done, and no longer', () => {

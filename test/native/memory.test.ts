@@ -1,6 +1,7 @@
 /** Native memory behind tensors: zeroed, counted, given back; and what takes its place where the host forbids it. */
-import { spawnSync } from 'node:child_process';
+
 import { constants } from 'node:buffer';
+import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 
 import { BackendError } from '../../lib/errors.js';
@@ -50,7 +51,8 @@ describe('native memory', () => {
     expect(memory.owns(new Uint8Array(buffer, 256, 0))).toBe(true);
     expect(memory.owns(new Uint8Array(256))).toBe(false);
     expect(memory.owns(new Uint8Array(new SharedArrayBuffer(8)))).toBe(false);
-    for (const other of [undefined, null, 5, {}, buffer, new DataView(buffer)]) expect(memory.owns(other as never)).toBe(false);
+    for (const other of [undefined, null, 5, {}, buffer, new DataView(buffer)])
+      expect(memory.owns(other as never)).toBe(false);
     const view = new Uint8Array(buffer);
     memory.release(buffer);
     expect(memory.owns(view)).toBe(false);
@@ -66,7 +68,7 @@ describe('native memory', () => {
     expect(memory.release(buffer)).toBe(false);
   });
 
-  test('release leaves what is not the library\'s alone', () => {
+  test("release leaves what is not the library's alone", () => {
     const mine = new ArrayBuffer(8);
     for (const other of [mine, new SharedArrayBuffer(8), new Uint8Array(8), undefined, null, 'x', {}]) {
       expect(memory.release(other as never)).toBe(false);

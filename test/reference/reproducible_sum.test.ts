@@ -20,6 +20,19 @@ describe('order', () => {
     for (let trial = 0; trial < 20; trial++) expect(Object.is(sum(shuffled(values, next)), expected)).toBe(true);
   });
 
+  // 1 and -1 set the first anchor and cancel; the rest lies below half its unit 2^(1 + bits - 52), where only the
+  // second fold sees it. 53 random bits each, so that a second anchor of the wrong size cannot hold their sum.
+  test.each([3, 4, 5, 8, 9])('%i terms below the unit of the first fold', (count) => {
+    const next = random(100 + count);
+    const bits = Math.ceil(Math.log2(count + 2)) + 1;
+    for (let trial = 0; trial < 200; trial++) {
+      const full = () => next() - 0.5 + (next() - 0.5) * 2 ** -30;
+      const values = [1, -1, ...Array.from({ length: count }, () => full() * 2 ** (bits - 51))];
+      const expected = sum(values);
+      for (let i = 0; i < 5; i++) expect(Object.is(sum(shuffled(values, next)), expected)).toBe(true);
+    }
+  });
+
   test('a plain sum does not pass the same test', () => {
     const next = random(1);
     const values = Array.from({ length: 5000 }, () => (next() - 0.5) * 10 ** Math.floor(40 * next() - 20));

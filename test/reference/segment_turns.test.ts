@@ -192,12 +192,13 @@ describe('invalid arguments', () => {
   });
 });
 
-test('1e5 turns in well under a second', () => {
+// About 0.1 s on an idle core; the limit leaves room for a busy one, and a quadratic algorithm takes minutes.
+test('1e5 turns', () => {
   const turnIds = Int32Array.from({ length: 1e6 }, (_, n) => Math.floor((n % 1000) / 10));
   const trajectoryOffsets = Int32Array.from({ length: 1001 }, (_, m) => m * 1000);
   const args = segmentArgs({ by: 'turn-ids', room: 1e6, trajectoryOffsets, turnIds });
   const start = performance.now();
   expect(ops.segmentTurns(args).code).toBe('ok');
   expect(args.count[0]).toBe(1e5);
-  expect(performance.now() - start).toBeLessThan(1000);
+  expect(performance.now() - start).toBeLessThan(3000);
 });

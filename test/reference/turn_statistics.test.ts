@@ -49,7 +49,8 @@ describe('signal', () => {
   });
 
   test('matchOutcomeStd: sd of outcomes over sd of signals, over the batch', () => {
-    // Outcomes 1, 3, NaN: sd 1. Signals of included trajectories 0, 4, 8, 0, 8 → mean 4, variance (16+0+16+16+16)/5 = 12.8.
+    // Outcomes 1, 3, NaN: sd 1. Signals of included trajectories 0, 4, 8, 0, 8 → mean 4, variance (16+0+16+16+16)/5 =
+    // 12.8.
     const signal: Partial<ChannelArgs> = { signal: 'turn-reward', matchOutcomeStd: true, stdFloor: 1e-6 };
     const scaled = advantages(signal, { turnRewards: f64(0, 4, 8, 0, 8), outcome: f64(1, 3, NONE) });
     scaled.forEach((value, k) => {
@@ -58,7 +59,12 @@ describe('signal', () => {
   });
 
   test('matchOutcomeStd: floor for no spread, 1 for fewer than two values', () => {
-    const signal: Partial<ChannelArgs> = { signal: 'turn-reward', matchOutcomeStd: true, stdFloor: 0.5 };
+    const signal: Partial<ChannelArgs> = {
+      signal: 'turn-reward',
+      matchOutcomeStd: true,
+      stdFloor: 0.5,
+      singleton: 'raw',
+    };
     // sd of outcomes 0 → 0.5; one signal → 1.
     const one = f64(4, NONE, NONE, NONE, NONE);
     expect(advantages(signal, { turnRewards: one, outcome: f64(2, 2, 2) })[0]).toBe(2);
@@ -204,6 +210,12 @@ describe('clip scale and normalised signal', () => {
     expect(Array.from(args.normalizedSignal)).toEqual([1, 1, 1, 3, 3]);
     expect(Array.from(args.clipScale)).toEqual([1, 1, 1, 1, 1]);
   });
+
+  test('no channel chosen: NaN and 1', () => {
+    const args = run({ channels: [channel()], normalizedChannel: -1, clipScaleBeta: 0.3 });
+    expect(args.normalizedSignal.every(Number.isNaN)).toBe(true);
+    expect(Array.from(args.clipScale)).toEqual([1, 1, 1, 1, 1]);
+  });
 });
 
 describe('excluded trajectories', () => {
@@ -341,7 +353,8 @@ describe('invalid arguments', () => {
   });
 });
 
-test('1e5 turns in well under a second', () => {
+// About 0.1 s on an idle core; the limit leaves room for a busy one, and a quadratic algorithm takes minutes.
+test('1e5 turns', () => {
   const next = random(9);
   const lengths = Array.from({ length: 2e4 }, () => [1, 1, 1, 1, 1]);
   const ends = Int32Array.from({ length: 1e5 }, (_, k) => k + 1);
@@ -363,5 +376,5 @@ test('1e5 turns in well under a second', () => {
   });
   const start = performance.now();
   expect(ops.turnStatistics(args)).toEqual(OK);
-  expect(performance.now() - start).toBeLessThan(1000);
+  expect(performance.now() - start).toBeLessThan(3000);
 });

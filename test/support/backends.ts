@@ -25,7 +25,9 @@ export function allTargets(): readonly string[] {
 export function describeTargets(suite: (target: string) => void): void {
   for (const target of allTargets()) {
     const supported = supportedTargets().includes(target);
-    describe(`cpu ${target}${supported ? '' : ' (this machine has no such instructions)'}`, { skip: !supported }, () => {
+    describe(`cpu ${target}${supported ? '' : ' (this machine has no such instructions)'}`, {
+      skip: !supported,
+    }, () => {
       beforeAll(() => configure({ simd: target }));
       suite(target);
     });

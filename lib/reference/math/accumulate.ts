@@ -1,11 +1,14 @@
-/** Discounted sums over the later turns of one trajectory, and their division by the square root of the number of terms. */
+/**
+ * Discounted sums over the later turns of one trajectory, and their division by the square root of the number of terms.
+ */
 
 /**
  * Discounted sum of a turn's value and all later ones.
  *
  *   D_k = x_k + γ D_{k+1} = Σ_{j ≥ k} γ^(j-k) x_j,   D_n = beyond
  *
- * Source: reward-to-go; A²TGPO, arXiv 2605.06200 (turn-group: before the statistics with D_n = outcome; the other modes: after them).
+ * Source: reward-to-go; A²TGPO, arXiv 2605.06200 (turn-group: before the statistics with D_n = outcome; the other
+ * modes: after them).
  *
  * @param values x [n], the turns of one trajectory in order; 0 where a turn has no signal
  * @param gamma γ in [0, 1]
@@ -23,8 +26,8 @@ export function discounted(values: Float64Array, gamma: number, beyond = 0): Flo
 }
 
 /**
- * Accumulated values divided by the square root of their number of terms, so that early turns of long trajectories do not
- * dominate: n independent terms of variance 1 have a sum of variance n.
+ * Accumulated values divided by the square root of their number of terms, so that early turns of long trajectories do
+ * not dominate: n independent terms of variance 1 have a sum of variance n.
  *
  *   E_k / √#{j ≥ k : turn j has a signal},   0 where there is no term
  *

@@ -28,10 +28,11 @@ export function termWeight(aggregate: Aggregate, turnTokens: number, sequenceTok
 }
 
 /**
- * Denominator D of the loss, a count over the whole batch and not over a micro-batch: the same D in every part makes the
- * sum of the parts' gradients independent of the split.
+ * Denominator D of the loss, a count over the whole batch and not over a micro-batch: the same D in every part makes
+ * the sum of the parts' gradients independent of the split.
  *
- *   token-mean: tokens;   token-sum: 1;   seq-*: trajectories with a loss token;   turn-mean-token-mean: turns with a loss token
+ *   token-mean: tokens;   token-sum: 1;   seq-*: trajectories with a loss token;   turn-mean-token-mean: turns with a
+ *   loss token
  */
 export function lossDenominator(aggregate: Aggregate, denominators: DenominatorsArgs): number {
   switch (aggregate) {

@@ -1,6 +1,7 @@
 /**
  * bf16 and f16 as 16-bit integers, to and from float64. Decoding is exact; encoding rounds once, from the float64
- * value, to nearest even, keeps NaN (never turns it into infinity) and rounds denormal numbers instead of flushing them.
+ * value, to nearest even, keeps NaN (never turns it into infinity) and rounds denormal numbers instead of flushing
+ * them.
  */
 import { exponentOf, powerOfTwo } from './binary.js';
 

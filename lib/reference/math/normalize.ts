@@ -39,8 +39,9 @@ export function groupMoments(values: Float64Array, ddof: number): GroupMoments {
  *
  * Center 'none' leaves out μ in the numerator, scale 'none' the denominator.
  *
- * Source: GRPO, arXiv 2402.03300 (ddof 1, eps 1e-6 in verl core_algos.compute_grpo_outcome_advantage, singleton raw); Dr.GRPO, arXiv
- * 2503.20783 (scale none); A²TGPO, arXiv 2605.06200 (ddof 0, floor 1e-8, eps 1e-6, singleton zero in its release).
+ * Source: GRPO, arXiv 2402.03300 (ddof 1, eps 1e-6 in verl core_algos.compute_grpo_outcome_advantage, singleton raw);
+ * Dr.GRPO, arXiv 2503.20783 (scale none); A²TGPO, arXiv 2605.06200 (ddof 0, floor 1e-8, eps 1e-6, singleton zero in its
+ * release).
  *
  * @param values members x [n], n ≥ 1
  * @returns z [n]

@@ -1,11 +1,13 @@
 /** The logarithm of the importance ratio of a token, a turn or a trajectory. */
 
 /**
- * Mean log-ratio of a segment: the logarithm of the geometric mean of its token ratios. A single token is a segment of one.
+ * Mean log-ratio of a segment: the logarithm of the geometric mean of its token ratios. A single token is a segment of
+ * one.
  *
  *   x = 1/n Σₜ (log π(t) - log π_old(t))
  *
- * Source: GSPO, arXiv 2507.18071 (sequence); ATPO and A²TGPO, arXiv 2605.06200 (turn, straight-through); Turn-PPO, arXiv 2511.20718 (turn, true mean).
+ * Source: GSPO, arXiv 2507.18071 (sequence); ATPO and A²TGPO, arXiv 2605.06200 (turn, straight-through); Turn-PPO,
+ * arXiv 2511.20718 (turn, true mean).
  *
  * @param logRatios log π - log π_old of the segment's loss tokens [n], n ≥ 1, summed in token order
  */

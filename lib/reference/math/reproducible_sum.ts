@@ -17,10 +17,11 @@ const DOWN_SCALE_EXPONENT = 128;
  *   qᵢⱼ = (xᵢⱼ + anchorⱼ) - anchorⱼ,   xᵢ,ⱼ₊₁ = xᵢⱼ - qᵢⱼ
  *   sum = (Σᵢ qᵢ₁ + Σᵢ qᵢ₂) + Σᵢ qᵢ₃
  *
- * Why each Σᵢ qᵢⱼ is exact in any order: |xᵢⱼ| ≤ 2^(aⱼ - b) with b ≥ 1, so xᵢⱼ + anchorⱼ stays in [1, 2] · 2^aⱼ and qᵢⱼ is a multiple of
- * uⱼ = 2^(aⱼ - 52), at most 2^(52 - b) units large; n ≤ 2^(b - 1) of them stay below 2⁵¹ units. What is left of xᵢⱼ is a
- * multiple of its own last bit and at most uⱼ/2 = 2^(aⱼ₊₁ - b), so the subtraction is exact and the next fold fits.
- * An anchor that underflows to 0 is skipped: the fold before it had a unit of 2⁻¹⁰⁷⁴ or less and left nothing.
+ * Why each Σᵢ qᵢⱼ is exact in any order: |xᵢⱼ| ≤ 2^(aⱼ - b) with b ≥ 1, so xᵢⱼ + anchorⱼ stays in [1, 2] · 2^aⱼ and qᵢⱼ
+ * is a multiple of uⱼ = 2^(aⱼ - 52), at most 2^(52 - b) units large; n ≤ 2^(b - 1) of them stay below 2⁵¹ units. What
+ * is left of xᵢⱼ is a multiple of its own last bit and at most uⱼ/2 = 2^(aⱼ₊₁ - b), so the subtraction is exact and the
+ * next fold fits. An anchor that underflows to 0 is skipped: the fold before it had a unit of 2⁻¹⁰⁷⁴ or less and left
+ * nothing.
  *
  * Source: Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH 2013 (pre-rounding, 1-reduction, K = 3).
  *

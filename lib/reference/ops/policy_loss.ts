@@ -1,5 +1,6 @@
 /**
- * The whole step, from turn signals and logits to the loss and dLogits: the four ops one after another on shared buffers.
+ * The whole step, from turn signals and logits to the loss and dLogits: the four ops one after another on shared
+ * buffers.
  * This is what a fused backend must equal.
  */
 import type { PolicyLossArgs, Status } from '../../backend/ops.js';

@@ -1,7 +1,7 @@
 /**
- * Turn spans of packed trajectories, from explicit ids, mask runs, delimiter tokens or given spans. One left-to-right scan;
- * the first thing wrong ends it. Turn boundaries are never inferred from rewards or advantages: releases that do so merge
- * neighbouring turns of equal value.
+ * Turn spans of packed trajectories, from explicit ids, mask runs, delimiter tokens or given spans. One left-to-right
+ * scan; the first thing wrong ends it. Turn boundaries are never inferred from rewards or advantages: releases that do
+ * so merge neighbouring turns of equal value.
  */
 import type { SegmentTurnsArgs, Status } from '../../backend/ops.js';
 import { failed, INVALID, OK } from './status.js';

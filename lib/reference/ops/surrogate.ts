@@ -65,7 +65,8 @@ function segmentRatio({ logProbs, oldLogProbs, ratio }: SurrogateArgs, tokens: I
  *
  *   straight-through: (cₜ / D) f'ₜ;   true: 1/n Σₛ (cₛ / D) f'ₛ for each of the n tokens;   plus (cₜ / D) coef v'ₜ
  *
- * Source: straight-through, GSPO-token (arXiv 2507.18071), A²TGPO (arXiv 2605.06200); true mean, TRL importance_sampling_level, Turn-PPO (arXiv 2511.20718).
+ * Source: straight-through, GSPO-token (arXiv 2507.18071), A²TGPO (arXiv 2605.06200); true mean, TRL
+ * importance_sampling_level, Turn-PPO (arXiv 2511.20718).
  */
 function writeCoefficients(args: SurrogateArgs, segment: TokenTerm[], denominator: number): void {
   let sum = 0;

@@ -43,7 +43,9 @@ export function lossTerm(args: SurrogateArgs, list: LossTokens, i: number, segme
   const bounds = ppoBounds(low, high, dual, args.clipScale === null ? 1 : args.clipScale[at]);
   const kl = klOf(args, token);
   return {
-    ...segment,
+    // Not `...segment`: objects made by spreading are slow dictionaries, and there is one per token.
+    ratio: segment.ratio,
+    clamped: segment.clamped,
     token,
     weight: termWeight(args.aggregate, args.turns.tokens[turn], list.sequenceTokens[turn], args.horizon),
     policyValue: ppoValue(advantage, segment.ratio, bounds),

@@ -8,7 +8,10 @@ export function areTurns({ starts, ends, tokens, trajectory, index }: TurnsArgs)
   return trajectory.every((m, k) => m >= (k === 0 ? 0 : trajectory[k - 1]));
 }
 
-/** Whether every span lies in [0, N) after the one before it (no token is read twice) and holds as many tokens as it says. */
+/**
+ * Whether every span lies in [0, N) after the one before it (no token is read twice) and holds as many tokens as it
+ * says.
+ */
 export function areSpansWithin({ starts, ends, tokens }: TurnsArgs, tokenCount: number): boolean {
   return starts.every((start, k) => {
     const inOrder = start >= (k === 0 ? 0 : ends[k - 1]) && start <= ends[k] && ends[k] <= tokenCount;

@@ -108,11 +108,10 @@ function writeGroupStats(args: TurnStatisticsArgs, c: number, { values }: Entrie
   });
 }
 
-/** The channel's z per turn, and the clip scale made from it before any accumulation. */
-function exposeNormalized(args: TurnStatisticsArgs, { signal }: ChannelArgs, { values, present }: Entries): void {
+/** The channel's z per turn (NaN where there is no signal), and the clip scale made from it before any accumulation. */
+function exposeNormalized(args: TurnStatisticsArgs, { signal }: ChannelArgs, { values }: Entries): void {
   args.turns.trajectory.forEach((m, k) => {
     const entry = signal === 'outcome' ? m : k;
-    if (!present[entry]) return;
     args.normalizedSignal[k] = values[entry];
     args.clipScale[k] = clipScale(values[entry], args.clipScaleBeta);
   });

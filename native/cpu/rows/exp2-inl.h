@@ -15,38 +15,34 @@
 
 namespace turnwise::cpu::TURNWISE_SIMD {
 
-/// Twice the coefficients of 2^f, constant term first.
-constexpr double kExp2[6] = {2.0,
-                             2 * 0.6931469775987166,
-                             2 * 0.24022242084634998,
-                             2 * 0.05550733743574425,
-                             2 * 0.009671512688158704,
-                             2 * 0.001326472724706593};
-/// Exponent bias in `magic`: 127, less the one that the doubled polynomial holds.
-constexpr int kExponentBias = 126;
-constexpr double kMagic = 12582912.0;  // 1.5 * 2^23: a float of this size counts in ones
-
 struct Exp2 {
   F32 base, k, magic, floor, stepHigh, stepLow;
   F32 coefficient[6];
 };
 
-/// Where z lies on the scale on which `floor` and `magic` are given.
-template <bool kShifted>
-TURNWISE_INLINE F32 shifted(F32 z, const Exp2& e) {
-  // Second operand of max: a NaN passes.
-  return max(e.floor, kShifted ? sub(z, e.base) : z);
+/// What rounding took from x = z - base (Knuth's TwoSum). Where x was cut off it is of no use, but finite.
+TURNWISE_INLINE F32 subtractionError(F32 z, F32 x, const Exp2& e) {
+  const F32 minusBase = sub(x, z);
+  const F32 error = sub(sub(z, sub(x, minusBase)), add(e.base, minusBase));
+  const F32 bound = mul(e.stepHigh, broadcast(0x1p-10f));
+  return min(max(error, sub(broadcast(0.0f), bound)), bound);  // second operands: a NaN, of z = -inf, ends here
 }
 
-/// 2^(...) = mantissa * scale, for x from shifted().
-TURNWISE_INLINE void exp2Parts(F32 x, const Exp2& e, F32& mantissa, F32& scale) {
+/// 2^(k (z - base) - c) = mantissa * scale; `x` becomes z - base (z where it is not shifted), cut off where the result is 0.
+/// `kExact`: without fused multiply-add, keep what the subtraction rounds off (it is all of the error far from the maximum).
+template <bool kShifted, bool kExact>
+TURNWISE_INLINE void exp2Parts(F32 z, const Exp2& e, F32& x, F32& mantissa, F32& scale) {
+  const F32 distance = kShifted ? sub(z, e.base) : z;
+  x = max(e.floor, distance);  // second operand: a NaN passes
   const F32 t = mulAdd(x, e.k, e.magic);
   const F32 n = sub(t, e.magic);
   F32 f;
   if constexpr (F32::kFused) {
     f = mulSub(x, e.k, n);
   } else {
-    f = mul(sub(sub(x, mul(n, e.stepHigh)), mul(n, e.stepLow)), e.k);
+    F32 rest = sub(sub(x, mul(n, e.stepHigh)), mul(n, e.stepLow));
+    if constexpr (kExact) rest = add(rest, subtractionError(z, x, e));
+    f = mul(rest, e.k);
   }
   F32 p = e.coefficient[5];
   p = mulAdd(p, f, e.coefficient[4]);

@@ -13,13 +13,15 @@ namespace turnwise::cpu::TURNWISE_SIMD {
 
 constexpr float kMinusInfinity = -__builtin_inff();
 
+/// Far above 2^51 it returns something else, which nobody takes.
+TURNWISE_INLINE double nearestInteger(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
 /// Exponentials are 2^((z - base) * perUnit - shift); `origin` is the logit from which the spread is measured.
 struct Reference {
   Reference(float z, const RowScale& scale) : origin(z) {
     const double k = F32::kFused ? static_cast<double>(scale.k) : scale.perUnit;
-    // Round to integer: far below 2^22, or of no use.
-    const double rounded = (z * k + 0x1.8p52) - 0x1.8p52;
-    shifted = !(F32::kFused && rounded > -4e6 && rounded < 4e6);
+    const double rounded = nearestInteger(z * k);
+    shifted = !(F32::kFused && rounded > -kLargestShift && rounded < kLargestShift);
     base = shifted ? z : 0.0f;
     shift = shifted ? 0.0 : rounded;
     limit = static_cast<float>(base + (shift + kRedoAbove) / k);
@@ -57,20 +59,19 @@ struct Sums {
   TURNWISE_INLINE Sums() {}
 };
 
-/// f32 sums of one block: e = exp(...), and e * (z - origin) where entropy is wanted.
+/// f32 sums of a run of columns: e = exp(...), and e * (z - origin) where entropy is wanted.
 template <bool kEntropy, bool kShifted>
-struct BlockSum {
+struct RunSum {
   F32 sum[kVectors], weighted[kVectors];
   F32 origin;
 
-  TURNWISE_INLINE explicit BlockSum(const Reference& reference) : origin(broadcast(reference.origin)) {
+  TURNWISE_INLINE explicit RunSum(const Reference& reference) : origin(broadcast(reference.origin)) {
     for (size_t u = 0; u < kVectors; ++u) sum[u] = weighted[u] = broadcast(0.0f);
   }
 
   TURNWISE_INLINE void add(F32 z, const Exp2& exp2, size_t u) {
-    const F32 x = shifted<kShifted>(z, exp2);
-    F32 mantissa, scale;
-    exp2Parts(x, exp2, mantissa, scale);
+    F32 x, mantissa, scale;
+    exp2Parts<kShifted, true>(z, exp2, x, mantissa, scale);
     if constexpr (kEntropy) {
       const F32 e = mul(mantissa, scale);
       sum[u] = TURNWISE_SIMD::add(sum[u], e);
@@ -113,19 +114,23 @@ TURNWISE_NOINLINE void sumBlock(const unsigned char* block, size_t count, const 
                                 Sums& sums) {
   Lanes lanes = state;
   const Exp2 exp2 = reference.exp2;
-  BlockSum<kEntropy, kShifted> sum(reference);
-  forEachPair<D>(block, count, [&](F32 a, F32 b, size_t u) {
-    sum.addLoser(a, lanes, exp2, u);
-    sum.addLoser(b, lanes, exp2, u + 1);
-  });
-  sum.into(sums);
+  constexpr size_t kRun = kAdditions * kVectors * F32::kLanes;
+  for (size_t begin = 0; begin < count; begin += kRun) {
+    RunSum<kEntropy, kShifted> sum(reference);
+    const size_t n = count - begin < kRun ? count - begin : kRun;
+    forEachPair<D>(block + begin * kElementSize<D>, n, [&](F32 a, F32 b, size_t u) {
+      sum.addLoser(a, lanes, exp2, u);
+      sum.addLoser(b, lanes, exp2, u + 1);
+    });
+    sum.into(sums);
+  }
   state = lanes;
 }
 
 /// Adds the lanes' maxima but the largest, which is returned.
 template <bool kEntropy, bool kShifted>
 TURNWISE_NOINLINE float mergeLanes(const Reference& reference, const Lanes& lanes, Sums& sums) {
-  BlockSum<kEntropy, kShifted> sum(reference);
+  RunSum<kEntropy, kShifted> sum(reference);
   F32 top = lanes.max[0];
   for (size_t u = 1; u < kVectors; ++u) {
     sum.add(min(top, lanes.max[u]), reference.exp2, u);

@@ -16,8 +16,8 @@ TURNWISE_NOINLINE uint64_t writeGradient(const unsigned char* in, unsigned char*
   const Exp2 exp2 = constants;
   uint64_t underflowed = 0;
   const auto gradient = [&](F32 z) {
-    F32 mantissa, scale;
-    exp2Parts(shifted<kShifted>(z, exp2), exp2, mantissa, scale);
+    F32 x, mantissa, scale;
+    exp2Parts<kShifted, false>(z, exp2, x, mantissa, scale);
     const F32 value = mul(mantissa, scale);
     // f32 needs no count, and bf16 none either: no value here is subnormal, and bf16 has the exponents of f32.
     if constexpr (D == DType::f16) underflowed += countTiny(value, kF16Underflow);

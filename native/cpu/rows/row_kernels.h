@@ -25,6 +25,22 @@ struct SegmentSum {
   double spread;  // sum of (max - z) / T * exp((z - max) / T); only where entropy is wanted
 };
 
+// ---- 2^x, as exp2-inl.h computes it
+
+/// Twice the coefficients of 2^f, constant term first.
+constexpr double kExp2[6] = {2.0,
+                             2 * 0.6931469775987166,
+                             2 * 0.24022242084634998,
+                             2 * 0.05550733743574425,
+                             2 * 0.009671512688158704,
+                             2 * 0.001326472724706593};
+/// Exponent bias of the scale: 127, less the one that the doubled polynomial holds.
+constexpr int kExponentBias = 126;
+/// 1.5 * 2^23: a float of this size counts in ones.
+constexpr double kMagic = 12582912.0;
+/// Integers c below this leave kMagic - c, and what is added to it, between 2^23 and 2^24.
+constexpr double kLargestShift = 4e6;
+
 /// Constants of out = 2^(k (z - base) - c) * factor, with the exponent's bias and the factor folded in. See exp2-inl.h.
 struct GradientRow {
   bool shifted;  // base is used
@@ -32,7 +48,7 @@ struct GradientRow {
   float magic;
   float floor;
   float polynomial[6];
-  int readAhead;  // bytes
+  ptrdiff_t readAhead;  // bytes
 };
 
 struct RowKernels {

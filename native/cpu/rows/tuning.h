@@ -8,9 +8,10 @@ namespace turnwise::cpu {
 
 /// Columns whose sum has its own running reference. Threads may share a row by segments, so its bits cannot depend on them.
 constexpr size_t kSegmentColumns = 16384;
-/// Columns summed in f32 lanes before the lanes go to double. 2048 = 32 to 128 additions a lane, and 8 KB of f32 in L1, where a
-/// block that must be redone is read again.
+/// Columns between two looks at the maximum: 8 KB of f32, still in L1 when a block must be redone.
 constexpr size_t kBlockColumns = 2048;
+/// Additions to an f32 lane before it goes to double. Equal terms round the same way each time: 128 of them cost 1e-6.
+constexpr size_t kAdditions = 32;
 /// A block is redone when its maximum is above the reference by more than this (in powers of two).
 constexpr double kRedoAbove = 8;
 /// Vectors in flight in an inner loop.
@@ -21,5 +22,16 @@ constexpr size_t kVectors = 4;
 /// Software prefetch of the rows: bytes ahead, and the cache level (3 = L1, 2 = L2).
 constexpr int kReadAhead = 2048;
 constexpr int kReadAheadLevel = 2;
+
+/// Bytes of logits that one thread takes at a time: some 10 us of work.
+constexpr size_t kChunkBytes = size_t{128} << 10;
+/// Bytes of logits of a ratio unit (a turn, a trajectory) up to which one thread reads all its rows and then writes all their
+/// gradients: they must still be in the thread's own cache.
+constexpr size_t kUnitBytes = size_t{1} << 20;
+/// Larger units are read, and then written, by all threads together, so many units at a time: they should still be in the
+/// shared cache.
+constexpr size_t kWindowBytes = size_t{24} << 20;
+/// With fewer rows than this per thread, rows are split by column segments.
+constexpr size_t kRowsPerThread = 4;
 
 }  // namespace turnwise::cpu

@@ -1,0 +1,38 @@
+// How rows of logits are shared among threads.
+#pragma once
+#include <algorithm>
+
+#include "../thread_pool.h"
+#include "tuning.h"
+
+namespace turnwise::cpu {
+
+/// Rows that make one piece of work: so many that taking it costs nothing beside doing it.
+inline size_t rowsPerChunk(const ConstRows& rows) {
+  const size_t rowBytes = std::max<size_t>(rows.width * sizeOf(rows.dtype), 1);
+  return std::max<size_t>(kChunkBytes / rowBytes, 1);
+}
+
+/// Whether there are too few rows to keep the threads busy, and rows can be split by column segments.
+inline bool splitRows(const ThreadPool& pool, size_t rows, size_t segments) {
+  return segments > 1 && pool.threads() > 1 && rows < kRowsPerThread * pool.threads();
+}
+
+/// body(n) for every row; false if aborted.
+template <class Body>
+bool forEachRow(ThreadPool& pool, const Context& context, const ConstRows& rows, Body&& body) {
+  return pool.parallelFor(rows.count, rowsPerChunk(rows), context, body);
+}
+
+/// Every target of a row with mask 1 inside [0, width).
+inline Status checkTargets(const View<const int32_t>& targets, const View<const uint8_t>& mask, size_t width) {
+  for (size_t n = 0; n < targets.size; ++n) {
+    if (mask && mask[n] != 1) continue;
+    if (targets[n] < 0 || static_cast<size_t>(targets[n]) >= width) {
+      return {StatusCode::targetOutOfRange, static_cast<int64_t>(n)};
+    }
+  }
+  return {};
+}
+
+}  // namespace turnwise::cpu

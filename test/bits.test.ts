@@ -1,0 +1,162 @@
+/** What a row's bits may depend on: the row, V, dtype, temperature and SIMD target. Not neighbours, address, threads, or fusion. */
+import { afterAll, describe, expect, test } from 'vitest';
+import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Ops, PolicyLossArgs } from '../lib/backend/ops.js';
+import { selectBackend } from '../lib/backend/select.js';
+import { configure, info } from '../lib/index.js';
+import { DTYPES } from './cases/logits.js';
+import { policyLossArgs, policyLossResults } from './cases/policy_loss.js';
+import { RATIOS } from './cases/surrogate.js';
+import { describeTargets } from './support/backends.js';
+import { encode, expectSameBits } from './support/numbers.js';
+import { random } from './support/random.js';
+
+const ROWS = 9;
+/** A vector's tail, many vectors, and two column segments. */
+const WIDTHS = [7, 100, 1003, 16411];
+
+interface Matrix {
+  data: Float32Array | Uint16Array;
+  dtype: DTypeOfLogits;
+  width: number;
+  targets: Int32Array;
+}
+
+function matrix(dtype: DTypeOfLogits, width: number): Matrix {
+  const { normal, integer } = random(width);
+  const values = Float64Array.from({ length: ROWS * width }, () => 3 * normal());
+  return { data: encode(values, dtype), dtype, width, targets: Int32Array.from({ length: ROWS }, () => integer(width)) };
+}
+
+interface RowResults {
+  gather: GatherLogProbsArgs;
+  gradient: LogitsGradientArgs;
+}
+
+/** Gathers and differentiates rows [first, last) of the matrix, whose elements start at `offset` of a buffer. */
+function run(ops: Ops, { data, dtype, width, targets }: Matrix, first = 0, last = ROWS, offset = 0): RowResults {
+  const own = data.subarray(first * width, last * width);
+  const Elements = dtype === 'f32' ? Float32Array : Uint16Array;
+  const at = (source: typeof own) => {
+    const moved = new Elements(source.length + offset + 1).subarray(offset, offset + source.length);
+    moved.set(source);
+    return moved;
+  };
+  const count = last - first;
+  const gather: GatherLogProbsArgs = {
+    logits: { data: at(own), dtype, width },
+    targets: targets.slice(first, last),
+    actionMask: null,
+    temperature: 0.7,
+    nonFinite: 'throw',
+    logProbs: new Float32Array(count),
+    logSumExp: new Float64Array(count),
+    entropy: new Float32Array(count),
+  };
+  expect(ops.gatherLogProbs(gather).code).toBe('ok');
+  const gradient: LogitsGradientArgs = {
+    logits: gather.logits,
+    targets: gather.targets,
+    actionMask: null,
+    logProbs: gather.logProbs,
+    logSumExp: gather.logSumExp!,
+    coefficients: new Float64Array(count).fill(-0.3),
+    temperature: 0.7,
+    gradScale: 1,
+    gradient: { data: at(own), dtype, width },
+    underflowed: null,
+  };
+  expect(ops.logitsGradient(gradient).code).toBe('ok');
+  return { gather, gradient };
+}
+
+function expectSameRows(actual: RowResults, expected: RowResults, first: number, width: number): void {
+  const count = actual.gather.targets.length;
+  for (const name of ['logProbs', 'logSumExp', 'entropy'] as const) {
+    expectSameBits(actual.gather[name]!, expected.gather[name]!.slice(first, first + count), name);
+  }
+  const rows = expected.gradient.gradient.data.slice(first * width, (first + count) * width);
+  expectSameBits(actual.gradient.gradient.data, rows, 'gradient');
+}
+
+describeTargets(() => {
+  const ops = () => selectBackend('cpu').ops;
+
+  describe.each(DTYPES)('%s', (dtype) => {
+    test.each(WIDTHS)('a row of %i alone and in a batch', (width) => {
+      const rows = matrix(dtype, width);
+      const whole = run(ops(), rows);
+      for (let n = 0; n < ROWS; n++) expectSameRows(run(ops(), rows, n, n + 1), whole, n, width);
+      expectSameRows(run(ops(), rows, 3, 8), whole, 3, width);
+    });
+
+    test.each(WIDTHS)('rows of %i at every address', (width) => {
+      const rows = matrix(dtype, width);
+      const whole = run(ops(), rows);
+      for (let offset = 1; offset <= 8; offset++) expectSameRows(run(ops(), rows, 0, ROWS, offset), whole, 0, width);
+    });
+
+    test('a constant added without loss of a digit changes no log-prob', () => {
+      const { normal } = random(1);
+      const base = Float64Array.from({ length: ROWS * 100 }, () => Math.round(4 * normal()) / 2);
+      const shifted = (by: number): Matrix => ({ ...matrix(dtype, 100), data: encode(base.map((z) => z + by), dtype) });
+      const [a, b] = [run(ops(), shifted(0)), run(ops(), shifted(64))];
+      expectSameBits(b.gather.logProbs, a.gather.logProbs, 'logProbs');
+      expectSameBits(b.gather.entropy!, a.gather.entropy!, 'entropy');
+    });
+  });
+
+  describe.each(Object.keys(RATIOS))('fused step, %s', (ratio) => {
+    const variant = { ratio, width: 33, trajectories: 12, withStatistics: true, deferred: false, withKl: true };
+
+    test.each(DTYPES)('%s: equals the ops one after another', (dtype) => {
+      for (const inPlace of [false, true]) {
+        for (const nonFinite of ['throw', 'check-first', 'propagate'] as const) {
+          const make = () => policyLossArgs({ ...variant, dtype, inPlace, nonFinite });
+          const [fused, composed] = [make(), make()];
+          expect(ops().policyLoss(fused).code).toBe('ok');
+          runComposed(ops(), composed);
+          expectSameResults(fused, composed);
+        }
+      }
+    });
+
+    test('deferred, long rows: equals the ops one after another', () => {
+      const make = () =>
+        policyLossArgs({ ...variant, dtype: 'bf16', inPlace: true, nonFinite: 'throw', deferred: true, trajectories: 2, width: 16411 });
+      const [fused, composed] = [make(), make()];
+      expect(ops().policyLoss(fused).code).toBe('ok');
+      runComposed(ops(), composed);
+      expectSameResults(fused, composed);
+    });
+
+    test('the same bits with 1, 2, 3 and 8 threads', () => {
+      const results = [1, 2, 3, 8].map((threads) => {
+        configure({ threads });
+        expect(info().threads).toBe(threads);
+        const args = policyLossArgs({ ...variant, dtype: 'f32', inPlace: true, nonFinite: 'throw', trajectories: 40 });
+        expect(ops().policyLoss(args).code).toBe('ok');
+        return args;
+      });
+      for (const args of results.slice(1)) expectSameResults(args, results[0]);
+    });
+  });
+});
+
+const threads = info().threads;
+afterAll(() => {
+  if (threads !== null) configure({ threads });
+});
+
+function runComposed(ops: Ops, { statistics, gather, surrogate, gradient }: PolicyLossArgs): void {
+  if (statistics) expect(ops.turnStatistics(statistics).code).toBe('ok');
+  expect(ops.gatherLogProbs(gather).code).toBe('ok');
+  expect(ops.surrogate(surrogate).code).toBe('ok');
+  expect(ops.logitsGradient(gradient).code).toBe('ok');
+}
+
+function expectSameResults(actual: PolicyLossArgs, expected: PolicyLossArgs): void {
+  const results = policyLossResults(expected);
+  for (const [name, array] of Object.entries(policyLossResults(actual))) {
+    expectSameBits(array, results[name as keyof typeof results]!, name);
+  }
+}
