@@ -112,7 +112,7 @@ TURNWISE_ENUM(Aggregate, TURNWISE_AGGREGATE)
   E(oldKlK3Sum, "oldKlK3Sum")                 /* sum of exp(x) - 1 - x, x = current - old, per token */       \
   E(klSum, "klSum")                           /* sum of the KL estimator's value to refLogProbs */            \
   E(entropySum, "entropySum")                                                                                 \
-  E(nonFinite, "nonFinite")                   /* loss tokens whose term is not finite ('propagate') */
+  E(nonFinite, "nonFinite")                   /* loss tokens with a non-finite log-prob (propagate) */
 TURNWISE_ENUM(Metric, TURNWISE_METRIC)
 
 /// Slots of one channel's row of `TurnStatistics::groupStats`.

@@ -33,7 +33,7 @@ function lengths() {
 }
 
 const checks = {
-  'types (tsc -b)': () => tool('tsc', '-b'),
+  'types (tsc -b)': () => tool('tsc', '-b', '.', 'test'),
   'lint and format (biome ci)': () => tool('biome', 'ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])),
   'format of C++ (clang-format)': clangFormat,
   'length of files': lengths,

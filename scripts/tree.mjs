@@ -10,7 +10,11 @@ export const readManifest = () => JSON.parse(readFileSync(join(root, 'package.js
 /** Where the development build of the add-on lies. */
 export const devAddon = () => join(root, 'build', 'Release', `${readManifest().name}.node`);
 
-/** All files under a path, absolute; the path itself if it is a file; none if it does not exist. */
+/**
+ * All files under a path, absolute; the path itself if it is a file; none if it does not exist.
+ * @param {string} path
+ * @returns {string[]}
+ */
 export function filesUnder(path) {
   if (!existsSync(path)) return [];
   if (!statSync(path).isDirectory()) return [path];
@@ -19,7 +23,10 @@ export function filesUnder(path) {
 
 export const prebuilds = () => filesUnder(join(root, 'prebuilds')).filter((path) => path.endsWith('.node'));
 
-/** Tracked files and new ones that git does not ignore, relative to the root, of those still on disk. */
+/**
+ * Tracked files and new ones that git does not ignore, relative to the root, of those still on disk.
+ * @param {RegExp} pattern
+ */
 export function checkoutFiles(pattern) {
   const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
     cwd: root,
@@ -28,7 +35,10 @@ export function checkoutFiles(pattern) {
   return [...new Set(list.split('\0'))].filter((path) => pattern.test(path) && existsSync(join(root, path))).sort();
 }
 
-/** The newest source of the add-on that was changed after `binary` was written, or undefined. */
+/**
+ * A source of the add-on that was changed after `binary` was written, or undefined.
+ * @param {string} binary
+ */
 export function sourceNewerThan(binary) {
   const written = statSync(binary).mtimeMs;
   return ['native', 'cuda', 'binding.gyp', 'CMakeLists.txt']

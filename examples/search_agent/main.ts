@@ -5,7 +5,7 @@
  * network), rollout.ts (episodes), train.ts (where Turnwise comes in). base_model.ts makes the policy that training starts from.
  */
 
-import { a2tgpo, type Estimator, grpo, info, segmentTurns } from 'turnwise';
+import { a2tgpo, type Estimator, grpo, info } from 'turnwise';
 import { progressBar } from '../shared/progress.js';
 import { seededRandom } from '../shared/random.js';
 import { learnLanguage } from './base_model.js';
@@ -75,7 +75,7 @@ function train(seed: number, { estimator, steps }: Options): Run {
     `Held-out questions: ${percent(before)} before, ${percent(after)} after, ${seconds.toFixed(1)} s in all.`,
   );
   const example = rollOut(agent, knowledge, heldOut[0]);
-  const gain = trainer.scoreAnswers(segmentTurns(packBatch([example])), [example]);
+  const gain = trainer.scoreAnswers(packBatch([example]).turns, [example]);
   console.log(`${episodeText(example, gain)}\n`);
   return { seed, curve };
 }

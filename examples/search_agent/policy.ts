@@ -32,11 +32,9 @@ export class Policy {
   }
 
   /** features [N, F] to logits [N, V]; keeps the hidden layer for `backward`. */
-  forward(
-    features: Int32Array,
-    logits: Float32Array = new Float32Array((features.length / featureCount) * V),
-  ): Float32Array {
+  forward(features: Int32Array): Float32Array {
     const rows = features.length / featureCount;
+    const logits = new Float32Array(rows * V);
     if (this.hidden.length < rows * H) this.hidden = new Float64Array(rows * H);
     const { parameters, hidden } = this;
     for (let n = 0; n < rows; n++) {

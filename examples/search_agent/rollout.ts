@@ -2,6 +2,7 @@
  * Episodes: an agent and the environment taking turns, recorded as the packed arrays that Turnwise reads.
  */
 
+import { segmentTurns, type Turns } from 'turnwise';
 import type { Random } from '../shared/random.js';
 import { Context, featureCount } from './context.js';
 import { type KnowledgeBase, maxTurnTokens, type Question, replyTo } from './environment.js';
@@ -30,6 +31,7 @@ export interface Batch {
   targets: Int32Array;
   actionMask: Uint8Array;
   trajectoryOffsets: Int32Array;
+  turns: Turns;
 }
 
 export function rollOut(agent: Agent, knowledge: KnowledgeBase, question: Question): Trajectory {
@@ -75,11 +77,14 @@ export function packBatch(trajectories: readonly Trajectory[]): Batch {
   trajectories.forEach(({ tokens }, m) => {
     trajectoryOffsets[m + 1] = trajectoryOffsets[m] + tokens.length;
   });
+  const actionMask = Uint8Array.from(trajectories.flatMap((trajectory) => trajectory.actionMask));
   return {
     features: Int32Array.from(trajectories.flatMap(({ features }) => features)),
     targets: Int32Array.from(trajectories.flatMap(({ tokens }) => tokens)),
-    actionMask: Uint8Array.from(trajectories.flatMap(({ actionMask }) => actionMask)),
+    actionMask,
     trajectoryOffsets,
+    // A reply of the environment stands between any two turns here, so each run of 1 in the mask is one turn.
+    turns: segmentTurns({ trajectoryOffsets, actionMask }),
   };
 }
 

@@ -8,7 +8,6 @@ import {
   gatherLogProbsSync,
   informationGain,
   policyLossSync,
-  segmentTurns,
   type Turns,
 } from 'turnwise';
 import type { Random } from '../shared/random.js';
@@ -58,7 +57,7 @@ export class Trainer {
     const { trajectories, groups } = this.rollOutPrompts();
     const outcome = Float64Array.from(trajectories, (trajectory) => trajectory.outcome);
     const batch = packBatch(trajectories);
-    const turns = this.timed(() => segmentTurns(batch));
+    const { turns } = batch;
     const oldLogProbs = this.score(batch.features, batch.targets);
     const gain = this.scoreAnswers(turns, trajectories);
 
@@ -81,7 +80,7 @@ export class Trainer {
             logits,
             targets: micro.targets,
             oldLogProbs: rowsOf(members, batch.trajectoryOffsets, oldLogProbs),
-            turns: this.timed(() => segmentTurns(micro)),
+            turns: micro.turns,
             // A slice keeps the denominators of the whole batch: any split into micro-batches adds up to the same gradient.
             credit: credit.slice(members),
           };

@@ -73,7 +73,11 @@ export function svgLinePlot(series: readonly SvgSeries[], options: SvgPlotOption
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...grid,
     ...labels,
+    // Two pixels more, or a line along the border would lose half of its width.
+    `<clipPath id="area"><path d="M${margin.left} ${margin.top - 2}H${right + 2}V${bottom + 2}H${margin.left}Z"/></clipPath>`,
+    '<g clip-path="url(#area)">',
     ...lines,
+    '</g>',
     ...legend,
     '</svg>',
     '',

@@ -33,7 +33,7 @@ export interface Metrics {
   readonly clampedLogRatios: number;
   /** Tokens whose KL hit a clamp. */
   readonly clampedKl: number;
-  /** Loss tokens with a non-finite term (nonFinite: 'propagate'). */
+  /** Loss tokens with a non-finite log-prob (nonFinite: 'propagate'). */
   readonly nonFinite: number;
   /** Gradient elements that were not 0 before rounding to bf16 or f16, and 0 after. */
   readonly underflowedGradients: number;

@@ -1,10 +1,8 @@
 /**
- * `turnwise/reference`: the formulas in float64 TypeScript, to read beside the papers and to test other backends
- * against.
+ * `turnwise/reference`: the formulas in float64 TypeScript, to read beside the papers and to test backends against.
  * Shapes: N tokens, V vocabulary, M trajectories, K turns.
  */
-// biome-ignore-all assist/source/organizeImports: a table of contents, in the order of the data's way, one name per
-// line
+// biome-ignore-all assist/source/organizeImports: a table of contents, in the order of the data's way
 
 // Sums and 16-bit numbers
 export { reproducibleSum } from './math/reproducible_sum.js';

@@ -122,6 +122,22 @@ describe('policyLoss', () => {
     ['gather', (a) => ({ ...a, gather: { ...a.gather, targets: a.gather.targets.with(3, 9) } }), 'target-out-of-range'],
     ['surrogate', (a) => ({ ...a, surrogate: { ...a.surrogate, metrics: new Float64Array(1) } }), 'invalid-argument'],
     ['gradient', (a) => ({ ...a, gradient: { ...a.gradient, coefficients: new Float64Array(1) } }), 'invalid-argument'],
+    [
+      'sharing of log-probs',
+      (a) => ({ ...a, surrogate: { ...a.surrogate, logProbs: new Float32Array(12) } }),
+      'invalid-argument',
+    ],
+    [
+      'sharing of advantages',
+      (a) => ({ ...a, surrogate: { ...a.surrogate, advantages: new Float64Array(7) } }),
+      'invalid-argument',
+    ],
+    [
+      'sharing of coefficients',
+      (a) => ({ ...a, gradient: { ...a.gradient, coefficients: new Float64Array(12) } }),
+      'invalid-argument',
+    ],
+    ['temperatures', (a) => ({ ...a, gradient: { ...a.gradient, temperature: 2 } }), 'invalid-argument'],
   ])('invalid %s: nothing is written', (_, spoil, code) => {
     const args = spoil(step());
     const before = structuredClone(outputs(args));

@@ -348,6 +348,7 @@ describe('invalid arguments', () => {
     ['clipScale', { clipScale: f64(1) }],
     ['normalizedSignal', { normalizedSignal: f64(1) }],
     ['groupStats', { groupStats: f64(1) }],
+    ['normalizedChannel', { normalizedChannel: 1 }],
   ])('%s', (_, given) => {
     expect(ops.turnStatistics({ ...valid(), ...given })).toEqual({ code: 'invalid-argument', position: -1 });
   });

@@ -8,8 +8,8 @@ export const DEVICES = ['reference', 'cpu'] as const satisfies readonly Device[]
 
 /** SIMD targets that a binary for this architecture has; a machine may lack some of them. */
 const TARGETS: Readonly<Record<string, readonly string[]>> = {
-  x64: ['scalar', 'avx2', 'avx512'],
-  arm64: ['scalar', 'neon'],
+  x64: ['baseline', 'avx2', 'avx512'],
+  arm64: ['baseline', 'neon'],
 };
 
 export function supportedTargets(): readonly string[] {

@@ -6,8 +6,8 @@
  *
  *   x = 1/n Σₜ (log π(t) - log π_old(t))
  *
- * Source: GSPO, arXiv 2507.18071 (sequence); ATPO and A²TGPO, arXiv 2605.06200 (turn, straight-through); Turn-PPO,
- * arXiv 2511.20718 (turn, true mean).
+ * Source: GSPO, arXiv 2507.18071 (sequence); AT²PO, arXiv 2601.04767, and A²TGPO, arXiv 2605.06200 (turn,
+ * straight-through); Turn-PPO, arXiv 2511.20718 (turn, true mean).
  *
  * @param logRatios log π - log π_old of the segment's loss tokens [n], n ≥ 1, summed in token order
  */

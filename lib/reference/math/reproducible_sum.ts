@@ -23,7 +23,7 @@ const DOWN_SCALE_EXPONENT = 128;
  * next fold fits. An anchor that underflows to 0 is skipped: the fold before it had a unit of 2⁻¹⁰⁷⁴ or less and left
  * nothing.
  *
- * Source: Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH 2013 (pre-rounding, 1-reduction, K = 3).
+ * Source: Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH 2013 (pre-rounding).
  *
  * @param count n, the number of terms
  * @param value term i, called several times for each i in [0, n)

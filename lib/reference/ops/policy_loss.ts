@@ -6,7 +6,7 @@
 import type { PolicyLossArgs, Status } from '../../backend/ops.js';
 import { checkGather, checkRows, gatherLogProbs } from './gather_log_probs.js';
 import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
-import { OK } from './status.js';
+import { INVALID, OK } from './status.js';
 import { checkSurrogate, surrogate } from './surrogate.js';
 import { checkTurnStatistics, turnStatistics } from './turn_statistics.js';
 
@@ -18,6 +18,7 @@ export function policyLoss(args: PolicyLossArgs): Status {
     () => checkGather(gather),
     () => checkSurrogate(args.surrogate),
     () => checkLogitsGradient(gradient),
+    () => (sharesBuffers(args) ? OK : INVALID),
     () => (gather.nonFinite === 'check-first' ? checkRows(gather) : OK),
     () => (statistics === null ? OK : turnStatistics(statistics)),
     () => gatherLogProbs(gather),
@@ -29,4 +30,21 @@ export function policyLoss(args: PolicyLossArgs): Status {
     if (status.code !== 'ok') return status;
   }
   return OK;
+}
+
+/** Whether what one op writes is what the next one reads; otherwise a step would run on stale numbers. */
+function sharesBuffers({ statistics, gather, surrogate, gradient }: PolicyLossArgs): boolean {
+  const given = statistics === null || sameMemory(surrogate.advantages, statistics.advantages);
+  const rows = sameMemory(gradient.logits.data, gather.logits.data) && sameMemory(gradient.targets, gather.targets);
+  const tokens =
+    sameMemory(surrogate.logProbs, gather.logProbs) &&
+    sameMemory(gradient.logProbs, gather.logProbs) &&
+    sameMemory(gradient.logSumExp, gather.logSumExp);
+  const entropy = surrogate.entropy === null || sameMemory(surrogate.entropy, gather.entropy);
+  const coefficients = gradient.coefficients === null || sameMemory(gradient.coefficients, surrogate.coefficients);
+  return given && rows && tokens && entropy && coefficients && gradient.temperature === gather.temperature;
+}
+
+function sameMemory(a: ArrayBufferView, b: ArrayBufferView | null): boolean {
+  return b !== null && a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.byteLength === b.byteLength;
 }

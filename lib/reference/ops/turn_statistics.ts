@@ -53,14 +53,19 @@ export function checkTurnStatistics(args: TurnStatisticsArgs): Status {
   const perTurn = [turnRewards, informationGain, args.advantages, args.clipScale, args.normalizedSignal];
   if (perTurn.some((array) => array !== null && array.length !== turnCount)) return INVALID;
   if (args.groupStats.length !== channels.length * GROUP_STAT_SLOTS.length) return INVALID;
-  for (const { signal, matchOutcomeStd, accumulate, bootstrap } of channels) {
-    const bootstraps = accumulate === 'discounted' && bootstrap === 'outcome';
-    if ((signal === 'outcome' || signal === 'joined' || matchOutcomeStd || bootstraps) && outcome === null)
-      return INVALID;
-    if (signal === 'turn-reward' && turnRewards === null) return INVALID;
-    if ((signal === 'information-gain' || signal === 'joined') && informationGain === null) return INVALID;
-  }
-  return OK;
+  if (args.normalizedChannel >= channels.length) return INVALID;
+  return channels.every((channel) => hasInputs(args, channel)) ? OK : INVALID;
+}
+
+/** Whether every array that the channel reads is there. A missing array of length 0 is as good as an empty one. */
+function hasInputs(args: TurnStatisticsArgs, channel: ChannelArgs): boolean {
+  const { signal, matchOutcomeStd, accumulate, bootstrap } = channel;
+  const bootstraps = accumulate === 'discounted' && bootstrap === 'outcome';
+  const readsOutcome = signal === 'outcome' || signal === 'joined' || matchOutcomeStd || bootstraps;
+  const readsGain = signal === 'information-gain' || signal === 'joined';
+  if (readsOutcome && args.outcome === null && args.groups.length > 0) return false;
+  if (args.turns.starts.length === 0) return true;
+  return !(readsGain && args.informationGain === null) && !(signal === 'turn-reward' && args.turnRewards === null);
 }
 
 /** [first, last) turn of each trajectory m; empty for one without turns. */
