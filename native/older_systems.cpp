@@ -1,8 +1,8 @@
 // Lets a binary that was built on a new Linux load on one with glibc 2.28 and the libstdc++ of GCC 8.
 //
-// Newer headers and libraries make ordinary code ask for symbols (or for versions of them) that such a system does not have,
-// and the loader then refuses the whole add-on. Each is defined here instead, hidden in this binary; nothing calls this
-// file by name. scripts/check_glibc.mjs tells when another one is needed. libm's are math/libm.h's.
+// Newer headers and libraries make ordinary code ask for symbols (or for versions of them) that such a system does not
+// have, and the loader then refuses the whole add-on. Each is defined here instead, hidden in this binary; nothing
+// calls this file by name. scripts/check_glibc.mjs tells when another one is needed. libm's are math/libm.h's.
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -27,7 +27,9 @@ char __libc_single_threaded = 0;
 // glibc 2.34 moved this function from libpthread to libc, and with that gave it a new version.
 int turnwiseMutexTryLock(pthread_mutex_t* mutex) noexcept;
 __asm__(".symver turnwiseMutexTryLock, pthread_mutex_trylock@" TURNWISE_PTHREAD_VERSION);
-int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return turnwiseMutexTryLock(mutex); }
+int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
+  return turnwiseMutexTryLock(mutex);
+}
 #endif
 
 }  // extern "C"
@@ -43,7 +45,9 @@ void condition_variable::wait(unique_lock<mutex>& lock) noexcept {
 
 #if _GLIBCXX_RELEASE >= 11
 // GCC 11: what a container does with a length above its maximum.
-void __throw_bad_array_new_length() { throw bad_array_new_length(); }
+void __throw_bad_array_new_length() {
+  throw bad_array_new_length();
+}
 #endif
 
 }  // namespace std

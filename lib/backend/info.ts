@@ -45,7 +45,7 @@ export interface Configuration {
 
 /** Process-wide settings of the native add-on (shared by worker threads). Without the add-on there is nothing to set. */
 export function configure(configuration: Configuration): void {
-  const fields = new Fields(configuration, '');
+  const fields = new Fields(configuration, '', 'configuration');
   const threads = fields.has('threads') ? fields.number('threads', { integer: true, min: 1, max: 256 }) : null;
   const native = loadNative();
   const simd = fields.has('simd') ? fields.oneOf('simd', native?.simdTargets() ?? []) : null;

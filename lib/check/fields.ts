@@ -20,11 +20,12 @@ export class Fields {
   readonly #path: string;
   readonly #known = new Set<string>();
 
-  constructor(value: unknown, path: string) {
+  /** @param what how an error names the object itself where it has no path of its own. */
+  constructor(value: unknown, path: string, what = path || 'options') {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
       throw new InvalidInputError({
         code: value === undefined ? 'ERR_MISSING' : 'ERR_TYPE',
-        path: path || 'options',
+        path: what,
         expected: 'an object',
         received: describe(value),
       });

@@ -38,7 +38,7 @@ function estimate(
   options: EstimateAdvantagesOptions = {},
 ): Credit {
   const checked = checkEstimator(estimator);
-  const fields = new Fields(input, '');
+  const fields = new Fields(input, '', 'input');
   const layout = readLayout(fields, undefined);
   const signals = readSignals(fields, checked, layout);
   const rawIds = fields.take('trajectoryIds');

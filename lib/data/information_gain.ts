@@ -35,7 +35,7 @@ export interface InformationGainInput {
  * 0 is a signal.
  */
 export function informationGain(input: InformationGainInput): Float64Array {
-  const fields = new Fields(input, '');
+  const fields = new Fields(input, '', 'input');
   const turns = readTurns(fields.take('turns'), 'turns');
   const logProbs = float64(fields.take('answerLogProbs'), 'answerLogProbs', '[S]');
   const offsets = readOffsetsOf(fields.take('answerOffsets'), 'answerOffsets', turns.count, logProbs.length, '[K+1]');

@@ -62,7 +62,7 @@ export function segmentTurns(input: SegmentTurnsInput, options: SegmentTurnsOpti
   const device = new Fields(options, 'options');
   const { ops } = selectBackend(device.take('device'));
   device.end();
-  const args = readInput(new Fields(input, ''));
+  const args = readInput(new Fields(input, '', 'input'));
   const status = ops.segmentTurns(args);
   if (status.code !== 'ok') throw segmentationError(status, args);
   const count = args.count[0];

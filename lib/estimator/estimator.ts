@@ -51,7 +51,7 @@ const MAX_CHANNELS = 8;
  */
 export function estimator(definition: EstimatorInput): Estimator {
   if (typeof definition === 'object' && definition !== null && checked.has(definition)) return definition as Estimator;
-  const fields = new Fields(definition, '');
+  const fields = new Fields(definition, '', 'estimator');
   const version = fields.number('version', { integer: true, min: 1, max: 1 }, 1) as 1;
   const name = fields.string('name');
   const channels = readChannels(fields.required('channels', 'an array of 1 to 8 channels'));

@@ -1,5 +1,13 @@
 import type { Rows, TurnStatisticsArgs } from '../backend/ops.js';
-import { float32, float64, type Integers, type Mask, type Reals, targets as readTargets } from '../check/arrays.js';
+import {
+  checkAttached,
+  float32,
+  float64,
+  type Integers,
+  type Mask,
+  type Reals,
+  targets as readTargets,
+} from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { Credit } from '../credit/credit.js';
@@ -74,7 +82,7 @@ export interface CreditInputs {
 
 /** @param asynchronous copy what the caller could take away while the call runs (the logits and [N] arrays follow in policy_loss). */
 export function readBatch(value: unknown, estimator: Estimator, asynchronous: boolean): Batch {
-  const fields = new Fields(value, '');
+  const fields = new Fields(value, '', 'batch');
   const rawTargets = fields.take('targets');
   const rawLogits = fields.take('logits');
   const rawLogProbs = fields.take('logProbs');
@@ -107,6 +115,8 @@ function countTokens(logits: unknown, targets: unknown, logProbs: unknown): numb
     const expected = 'no targets: log-probs are gathered already';
     throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path: 'targets', expected, received: describe(targets) });
   }
+  // N follows from this array, so its being detached (length 0) would be blamed on all the others.
+  if (ArrayBuffer.isView(value)) checkAttached(value, path as string);
   if (typeof value === 'object' && value !== null && 'length' in value && typeof value.length === 'number')
     return value.length;
   const code = value === undefined ? 'ERR_MISSING' : 'ERR_TYPE';

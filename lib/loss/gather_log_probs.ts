@@ -1,4 +1,4 @@
-import { type Integers, type Mask, mask as readMask, targets as readTargets } from '../check/arrays.js';
+import { checkAttached, type Integers, type Mask, mask as readMask, targets as readTargets } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
@@ -67,9 +67,10 @@ function prepare(input: unknown, options: unknown, asynchronous: boolean): Prepa
   const temperature = readTemperature(optionFields);
   optionFields.end();
 
-  const fields = new Fields(input, '');
+  const fields = new Fields(input, '', 'input');
   const rawTargets = fields.required('targets', 'an Int32Array of token ids [N]');
-  const count = (rawTargets as { length?: unknown }).length;
+  const count = (rawTargets as { length?: unknown } | null)?.length;
+  if (ArrayBuffer.isView(rawTargets)) checkAttached(rawTargets, 'targets');
   if (typeof count !== 'number') {
     const expected = 'an Int32Array of token ids [N]';
     throw new InvalidInputError({ code: 'ERR_TYPE', path: 'targets', expected, received: describe(rawTargets) });

@@ -280,7 +280,7 @@ function fromLogits(
         temperature,
         backend: device,
       });
-      const grad = { logits: wrap(gradient, given, out) };
+      const grad = { logits: wrap(gradient, given, out, inPlace) };
       const rowScale = () => Float32Array.from(surrogate.coefficients, (coefficient) => coefficient * call.gradScale);
       return {
         loss: lossOf(metrics),
@@ -301,10 +301,10 @@ function readOutLogits(out: unknown): unknown {
   return logits;
 }
 
-/** The gradient in the kind of array that the caller used. */
-function wrap(gradient: Rows, given: unknown, out: unknown): Logits {
+/** The gradient in the kind of array that the caller used; it may have disposed of its logits while the call ran. */
+function wrap(gradient: Rows, given: unknown, out: unknown, inPlace: boolean): Logits {
   if (out instanceof Tensor) return out;
   if (!(given instanceof Tensor)) return gradient.data as Float32Array;
-  if (gradient.data === given.data) return given;
+  if (inPlace) return given;
   return Tensor.from(gradient.data, given.shape, gradient.dtype);
 }

@@ -17,11 +17,16 @@ bool findObjectKeys(napi_env env, napi_ref* result) {
          napi_create_reference(env, keys, 1, result) == napi_ok;
 }
 
+void destroy(napi_env env, void* data, void*) {
+  auto* instance = static_cast<Instance*>(data);
+  napi_delete_reference(env, instance->objectKeys);
+  delete instance;
+}
+
 }  // namespace
 
 bool Instance::create(napi_env env) {
   auto* instance = new (std::nothrow) Instance(env);
-  const auto destroy = [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); };
   if (instance && findObjectKeys(env, &instance->objectKeys) &&
       napi_set_instance_data(env, instance, destroy, nullptr) == napi_ok) {
     return true;

@@ -37,8 +37,9 @@ napi_value emptyBuffer(napi_env env) {
 
 /// An ArrayBuffer over new zeroed memory; null where the host takes no such buffer, or none of this size.
 napi_value wrapNewBlock(napi_env env, size_t bytes) {
+  auto hold = std::make_unique<Hold>();
   BlockRef block = allocateBlock(bytes);
-  auto hold = std::make_unique<Hold>(block);
+  *hold = block;
   napi_value buffer = nullptr;
   const napi_status status =
       napi_create_external_arraybuffer(env, block->data(), bytes, onBufferGone, hold.get(), &buffer);

@@ -20,12 +20,15 @@ Napi::Value setThreads(const Napi::CallbackInfo& info) {
   if (napi_get_value_double(info.Env(), info[0], &count) == napi_ok && count >= 1 && count <= 1024) {
     cpu::ThreadPool::instance().setThreads(static_cast<size_t>(count));
   } else {
-    throwTypeError(info.Env(), "setThreads: expected a count from 1 to 1024, received " + describe(info.Env(), info[0]));
+    throwTypeError(info.Env(),
+                   "setThreads: expected a count from 1 to 1024, received " + describe(info.Env(), info[0]));
   }
   return info.Env().Undefined();
 }
 
-Napi::Value simdTarget(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), cpu::simdTarget()); }
+Napi::Value simdTarget(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), cpu::simdTarget());
+}
 
 Napi::Value simdTargets(const Napi::CallbackInfo& info) {
   auto names = Napi::Array::New(info.Env());
@@ -36,7 +39,8 @@ Napi::Value simdTargets(const Napi::CallbackInfo& info) {
 Napi::Value setSimdTarget(const Napi::CallbackInfo& info) {
   const bool known = info[0].IsString() && cpu::setSimdTarget(info[0].As<Napi::String>().Utf8Value().c_str());
   if (!known) {
-    throwTypeError(info.Env(), "setSimdTarget: expected one of simdTargets(), received " + describe(info.Env(), info[0]));
+    throwTypeError(info.Env(),
+                   "setSimdTarget: expected one of simdTargets(), received " + describe(info.Env(), info[0]));
   }
   return info.Env().Undefined();
 }

@@ -4,6 +4,9 @@
 // binds to it and then fails to load on an older one ("version `GLIBC_2.29' not found"), before any code of ours can
 // run. The names below are tied to each architecture's first version. Other libm functions (expm1, log1p, sqrt, fma)
 // never changed theirs and are called as usual.
+//
+// No `using namespace turnwise` in a .cu: CUDA's headers call exp unqualified at the end of the file, and it would be
+// ambiguous there.
 #pragma once
 #include <cmath>
 

@@ -88,12 +88,19 @@ describe.sequential('an install without compiler, shell and network', () => {
     expect(await node(ways[0][1], consumer, { PREBUILDS_ONLY: '1' })).toEqual({ code: 0, text: '' });
   });
 
-  it('falls back to the reference backend where no binary fits, without an error at import', async () => {
+  it('falls back to the reference backend where no binary fits: no error, one warning', async () => {
     const other = scratchFolder();
     cpSync(consumer, other, { recursive: true });
     rmSync(join(other, 'node_modules', name, 'prebuilds'), { recursive: true });
-    const code = `import { info } from '${name}'; console.log(info().backend)`;
-    expect(await node(code, other)).toEqual({ code: 0, text: 'reference\n' });
+    const code = `import { info, segmentTurns } from '${name}';
+      for (let call = 0; call < 2; call++) {
+        const { count } = segmentTurns({ trajectoryOffsets: Int32Array.of(0, 3), actionMask: Uint8Array.of(1, 0, 1) });
+        console.log(info().backend, count);
+      }`;
+    const { code: exitCode, text } = await node(code, other);
+    expect(text.match(/^reference 2$/gm)).toHaveLength(2);
+    expect(text.match(/TurnwiseWarning/g)).toHaveLength(1);
+    expect(exitCode).toBe(0);
   });
 
   it('has types that a strict consumer compiles against', async () => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
-import { devAddon, filesUnder, prebuilds, readManifest, root, sourceNewerThan } from '../../scripts/tree.mjs';
+import { devAddon, filesUnder, readManifest, root, sourceNewerThan } from '../../scripts/tree.mjs';
 
 const execute = promisify(execFile);
 
@@ -97,4 +97,4 @@ export function listing(folder: string): string[] {
 
 export const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
 
-export { prebuilds, root };
+export { root };

@@ -54,8 +54,8 @@ TURNWISE_INLINE void loadPair(const unsigned char* p, F32& a, F32& b) {
 /// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from bf16.
 TURNWISE_INLINE __m512i roundToBf16(F32 a) {
   const __m512i bits = _mm512_castps_si512(a.v);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+  return _mm512_add_epi32(bits, _mm512_mask_blend_epi32(odd, _mm512_set1_epi32(0x7fff), _mm512_set1_epi32(0x8000)));
 }
 
 template <DType D>
