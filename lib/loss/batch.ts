@@ -59,6 +59,8 @@ export interface Batch {
   /** N */
   tokens: number;
   logits: Rows | null;
+  /** As the caller passed them: the gradient comes back in the same kind of array. */
+  givenLogits: unknown;
   targets: Int32Array | null;
   logProbs: Float32Array | null;
   oldLogProbs: Float32Array;
@@ -106,7 +108,18 @@ export function readBatch(value: unknown, estimator: Estimator, asynchronous: bo
   const targets = logits && readTargets(rawTargets, 'targets', logits.width, actionMask, tokens);
   const credit = readCredit(fields, estimator, layout, tokens, asynchronous);
   fields.end();
-  return { tokens, logits, targets, logProbs, oldLogProbs, refLogProbs, turns: layout.turns, actionMask, credit };
+  return {
+    tokens,
+    logits,
+    givenLogits: rawLogits,
+    targets,
+    logProbs,
+    oldLogProbs,
+    refLogProbs,
+    turns: layout.turns,
+    actionMask,
+    credit,
+  };
 }
 
 function countTokens(logits: unknown, targets: unknown, logProbs: unknown): number {

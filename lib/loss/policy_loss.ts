@@ -126,13 +126,7 @@ function prepare(
   const call = { backend, nonFinite, signal, gradScale, asynchronous };
   return checked.logits === null
     ? fromLogProbs(checked, estimator, fields, call)
-    : fromLogits(
-        { ...checked, logits: checked.logits },
-        estimator,
-        fields,
-        call,
-        (batch as { logits: unknown }).logits,
-      );
+    : fromLogits({ ...checked, logits: checked.logits }, estimator, fields, call);
 }
 
 interface Call {
@@ -225,7 +219,6 @@ function fromLogits(
   estimator: Estimator,
   fields: Fields,
   call: Call,
-  given: unknown,
 ): Prepared<LogitsResult<Logits>> {
   const temperature = readTemperature(fields);
   const inPlace = fields.boolean('inPlace', false);
