@@ -15,7 +15,7 @@ const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js
 /** What to say for a failure whose output matches. */
 const REMEDIES = [
   [
-    /find Python|python3?: not found|Python.*not found/i,
+    /not find any Python|python3?: not found/i,
     'Python 3 is missing: install python3 (node-gyp needs it), or set PYTHON to its path.',
   ],
   [

@@ -1,7 +1,6 @@
 // The row kernels beside the memory floor, in one run.
 //
-//   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno bench/native/rows_bench.cpp native/cpu/*.cpp native/cpu/rows/*.cpp \
-//       -pthread -o build/rows_bench && build/rows_bench [rows] [columns] [repeats]
+//   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno bench/native/rows_bench.cpp native/cpu/*.cpp native/cpu/rows/*.cpp -pthread -o build/rows_bench
 //
 // Floor: the fastest loop that reads the same bytes (for forward), or reads and writes them in place (for forward and gradient),
 // on the same threads in the same pieces of work, minimum over prefetch hints and distances; measured in turn with the kernels.

@@ -1,7 +1,7 @@
 /**
  * Reads a plain object field by field. The code that reads an option is its only declaration: `end()` refuses every own key
- * that nobody read, so an option can be neither misspelled nor ignored. Each field is read exactly once, before any pointer
- * is taken, so a getter cannot change an array between its check and its use.
+ * that nobody read, so an option can be neither misspelled nor ignored. All fields of an object are read once, before any of
+ * them is checked, so a getter cannot change or detach an array between its check and its use.
  */
 import { InvalidInputError } from '../errors.js';
 import { alternatives, closest, describe } from './describe.js';
@@ -30,7 +30,7 @@ export class Fields {
         received: describe(value),
       });
     }
-    this.#object = value as Record<string, unknown>;
+    this.#object = { ...value } as Record<string, unknown>;
     this.#path = path;
   }
 

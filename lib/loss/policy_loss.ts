@@ -273,7 +273,7 @@ function fromLogits(
         temperature,
         backend: device,
       });
-      const grad = { logits: wrap(gradient, given, out, inPlace) };
+      const grad = { logits: wrap(gradient, batch.givenLogits, out, inPlace) };
       const rowScale = () => Float32Array.from(surrogate.coefficients, (coefficient) => coefficient * call.gradScale);
       return {
         loss: lossOf(metrics),

@@ -29,6 +29,17 @@ export const CONSTRUCTORS: { readonly [D in DType]: Constructor<D> } = {
 
 export const DTYPES = Object.keys(CONSTRUCTORS) as readonly DType[];
 
+/** Typed arrays that carry one dtype only: all but Uint16Array. */
+export type ImplyingArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+export type DTypeOf<A extends ImplyingArray> = A extends Float32Array
+  ? 'f32'
+  : A extends Float64Array
+    ? 'f64'
+    : A extends Int32Array
+      ? 'int32'
+      : 'u8';
+
 /** The dtype that a typed array implies; a Uint16Array implies none. */
 export function impliedDType(data: unknown): DType | undefined {
   if (data instanceof Uint16Array) return undefined;

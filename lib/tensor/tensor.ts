@@ -1,7 +1,15 @@
 import { checkAttached } from '../check/arrays.js';
 import { alternatives, describe } from '../check/describe.js';
 import { BackendError, InvalidInputError } from '../errors.js';
-import { CONSTRUCTORS, DTYPES, type DType, impliedDType, type TypedArrayOf } from './dtype.js';
+import {
+  CONSTRUCTORS,
+  DTYPES,
+  type DType,
+  type DTypeOf,
+  type ImplyingArray,
+  impliedDType,
+  type TypedArrayOf,
+} from './dtype.js';
 import { allocate, release } from './memory.js';
 
 /** Where a tensor's memory is. */
@@ -98,6 +106,8 @@ export class Tensor<D extends DType = DType> implements Disposable {
  * A tensor over the caller's typed array, without a copy. `dtype` may be left out where the array implies it; a Uint16Array
  * needs 'bf16' or 'f16'.
  */
+export function tensor<D extends DType>(data: TypedArrayOf[D], shape: readonly number[], dtype: D): Tensor<D>;
+export function tensor<A extends ImplyingArray>(data: A, shape: readonly number[]): Tensor<DTypeOf<A>>;
 export function tensor<D extends DType>(data: TypedArrayOf[D], shape: readonly number[], dtype?: D): Tensor<D> {
   const implied = dtype ?? (impliedDType(data) as D | undefined);
   if (implied === undefined) {

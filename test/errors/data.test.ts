@@ -10,7 +10,7 @@ import {
 } from '../../lib/index.js';
 import { DEVICES } from '../support/backends.js';
 import { type ExpectedError, expectInvalid } from '../support/errors.js';
-import { type CallRow, type Row, testCalls, testErrors } from '../support/error_table.js';
+import { type CallRow, detached, type Row, testCalls, testErrors } from '../support/error_table.js';
 
 const any = (value: unknown) => value as never;
 const OPEN = 7;
@@ -136,7 +136,7 @@ describe('gatherLogProbs', () => {
     ['no targets', (b) => delete b.targets, { code: 'ERR_MISSING', path: 'targets' }],
     ['targets of null', (b) => (b.targets = null), { code: 'ERR_TYPE', path: 'targets', received: 'null' }],
     ['targets of a number', (b) => (b.targets = 4), { code: 'ERR_TYPE', path: 'targets', received: '4' }],
-    ['detached targets', (b) => structuredClone((b.targets as Int32Array).buffer, { transfer: [(b.targets as Int32Array).buffer] }), { code: 'ERR_DETACHED', path: 'targets' }],
+    ['detached targets', (b) => (b.targets = detached(Int32Array.of(0, 1))), { code: 'ERR_DETACHED', path: 'targets' }],
     ['no logits', (b) => delete b.logits, { code: 'ERR_MISSING', path: 'logits' }],
     ['logits of other rows', (b) => (b.logits = new Float32Array(7)), { code: 'ERR_LENGTH', path: 'logits', expected: '[N, V] with N = 2 (targets.length) rows of V >= 1' }],
     ['a target of V', (b) => (b.targets = [0, 3]), { code: 'ERR_TARGET', path: 'targets[1]', received: '3' }],

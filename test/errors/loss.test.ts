@@ -1,7 +1,7 @@
 /** Wrong calls of policyLoss, in both forms: the same error, and no buffer written before it is thrown. */
 import { describe } from 'vitest';
 import { a2tgpo, estimateAdvantages, estimator, grpo, policyLoss, policyLossSync, Tensor, tensor } from '../../lib/index.js';
-import { type CallRow, testCalls } from '../support/error_table.js';
+import { type CallRow, detached, testCalls } from '../support/error_table.js';
 import { fromLogits, fromLogProbs, sample, signals } from '../support/sample.js';
 
 const from = sample({ seed: 2, trajectories: 4, prompts: 2 });
@@ -10,12 +10,6 @@ const count = turns.count;
 /** A token in no turn. */
 const observation = from.turnIds.indexOf(-1);
 const A2TGPO = a2tgpo();
-
-function detached<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(array: T): T {
-  const copy = array.slice();
-  structuredClone(copy.buffer, { transfer: [copy.buffer] });
-  return copy as T;
-}
 
 /** A fresh copy of every array: what one row writes must not reach the next. */
 function fresh(batch: Record<string, unknown>): Record<string, unknown> {

@@ -206,6 +206,17 @@ test('plain arrays are held until the job is done', async () => {
   expectClose(logProbs, expected);
 });
 
+test('and let go afterwards', async () => {
+  const start = () => {
+    const args = gatherArgs(4, 16, inPlain);
+    return { done: async.gatherLogProbs(args, flag()), logits: new WeakRef(args.logits.data) };
+  };
+  const { done, logits } = start();
+  expect(await done).toEqual(OK);
+  await collectGarbage();
+  expect(logits.deref()).toBeUndefined();
+});
+
 test('many calls leave nothing behind', async () => {
   const args = gatherArgs(4, 16, inShared);
   const round = async () => {

@@ -21,7 +21,9 @@ afterEach(() => {
 test('no binary: null, the reason with a remedy, and no exception', async () => {
   const { loadNative, nativeFailure } = await import('../../lib/backend/native.js');
   expect(loadNative()).toBeNull();
-  expect(nativeFailure()).toMatch(/^No native build was found for platform=.* There is no prebuilt binary .*npm run build:native/);
+  expect(nativeFailure()).toMatch(
+    /^No native build was found for platform=.* There is no prebuilt binary .*npm run build:native/,
+  );
   expect(loadNative()).toBeNull();
 });
 

@@ -21,6 +21,13 @@ function arraysIn(value: unknown, path: string, found: Map<string, Numbers>, dep
   return found;
 }
 
+/** A copy whose buffer was transferred: length 0, no memory. */
+export function detached<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(array: T): T {
+  const copy = array.slice();
+  structuredClone(copy.buffer, { transfer: [copy.buffer] });
+  return copy as T;
+}
+
 type Given = Record<string, unknown>;
 
 /** A wrong change of a right call. */

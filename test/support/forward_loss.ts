@@ -79,7 +79,7 @@ export function forwardLoss(batch: Sample, { ratio, gate, kl, aggregate }: Estim
     if (kl === null) return 0;
     const x = logProbs[n] - refLogProbs[n];
     if (kl.estimator === 'k1') return kl.coef * x;
-    if (kl.estimator === 'k2') return (kl.coef * x * x) / 2;
+    if (kl.estimator !== 'k3') return (kl.coef * x * x) / 2;
     const bound = kl.logRatioClamp ?? Number.POSITIVE_INFINITY;
     const y = Math.min(Math.max(-x, -bound), bound);
     return kl.coef * Math.min(Math.expm1(y) - y, kl.valueClamp ?? Number.POSITIVE_INFINITY);

@@ -1,6 +1,7 @@
 /** A whole batch for tests of the public API: ragged turns, observations between them, prompts of several trajectories. */
 import type { DTypeOfLogits } from '../../lib/backend/ops.js';
 import { type Device, segmentTurns, type Turns, tensor } from '../../lib/index.js';
+import type { TypedArrayOf } from '../../lib/tensor/dtype.js';
 import { encode } from './numbers.js';
 import { random } from './random.js';
 import { isLastTurn, randomLayout } from './turns.js';
@@ -141,7 +142,8 @@ export function fromLogits({ logits, targets, oldLogProbs, turns, actionMask }: 
 export function withDType(from: Sample, dtype: DTypeOfLogits) {
   const { targets, oldLogProbs, turns, actionMask } = from;
   const shape = [from.tokens, from.width];
-  return { logits: tensor(encode(from.logits, dtype) as never, shape, dtype), targets, oldLogProbs, turns, actionMask };
+  const logits = tensor(encode(from.logits, dtype) as TypedArrayOf[typeof dtype], shape, dtype);
+  return { logits, targets, oldLogProbs, turns, actionMask };
 }
 
 /** A batch from log-probs, without credit. */

@@ -1,6 +1,7 @@
 // Walking the columns of a row in pairs of vectors; the row's end through a buffer, so that nothing outside the row is touched
 // and an element's lane depends on its column alone, not on the row's address.
 #pragma once
+#include "row_kernels.h"
 #include "tuning.h"
 
 namespace turnwise::cpu::TURNWISE_SIMD {
@@ -15,16 +16,16 @@ struct PaddedPair {
   unsigned char bytes[kPairColumns * kElementSize<D>];
 
   TURNWISE_INLINE PaddedPair(const unsigned char* p, size_t count) {
-    const F32 fill = broadcast(-__builtin_inff());
+    const F32 fill = broadcast(-HUGE_VALF);
     storePair<D>(bytes, fill, fill);
-    __builtin_memcpy(bytes, p, count * kElementSize<D>);
+    std::memcpy(bytes, p, count * kElementSize<D>);
   }
 };
 
 /// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one.
 template <size_t bytes>
 TURNWISE_INLINE void prefetch(const unsigned char* p) {
-  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, kReadAheadLevel);
+  for (size_t i = 0; i < bytes; i += 64) TURNWISE_PREFETCH(p + i, kReadAheadLevel);
 }
 
 /// visit(a, b, u) for each pair of vectors, u = 0, 2, .. < kVectors being the accumulators that they belong to.

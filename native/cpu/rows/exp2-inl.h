@@ -9,7 +9,7 @@
 // 2^f: degree 5, minimax in relative error with p(0) = 1. The result is p(f) * 2^n; its bias is one too small and the
 // polynomial doubled, so that the smallest scale, 0, stands for everything below 2^-125.5: -inf gives exactly 0, and no subnormal
 // (slow on x86) ever appears. NaN stays NaN.
-// Measured over every float of [-126, 9] (k = 1, c = 0): relative error <= 2.0 * 2^-24 (fused), 2.6 * 2^-24 (baseline).
+// Measured over 10^8 floats of [-125, 9] (k = 1, c = 0): relative error <= 2.7 * 2^-24 (fused), 3.0 * 2^-24 (baseline).
 #pragma once
 #include "row_kernels.h"
 

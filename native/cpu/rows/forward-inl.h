@@ -11,7 +11,7 @@
 
 namespace turnwise::cpu::TURNWISE_SIMD {
 
-constexpr float kMinusInfinity = -__builtin_inff();
+constexpr float kMinusInfinity = -HUGE_VALF;
 
 /// Far above 2^51 it returns something else, which nobody takes.
 TURNWISE_INLINE double nearestInteger(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
@@ -100,9 +100,9 @@ struct RunSum {
 };
 
 template <DType D>
-TURNWISE_INLINE float blockMax(const unsigned char* block, size_t count) {
+TURNWISE_NOINLINE float largest(const unsigned char* columns, size_t count) {
   Lanes lanes;
-  forEachPair<D>(block, count, [&](F32 a, F32 b, size_t u) {
+  forEachPair<D>(columns, count, [&](F32 a, F32 b, size_t u) {
     lanes.max[u] = max(lanes.max[u], a);
     lanes.max[u + 1] = max(lanes.max[u + 1], b);
   });
@@ -138,10 +138,10 @@ TURNWISE_NOINLINE float mergeLanes(const Reference& reference, const Lanes& lane
   }
   float values[F32::kLanes];
   store(values, top);
-  size_t largest = 0;
-  for (size_t i = 1; i < F32::kLanes; ++i) largest = values[i] > values[largest] ? i : largest;
-  const float max = values[largest];
-  values[largest] = kMinusInfinity;
+  size_t winner = 0;
+  for (size_t i = 1; i < F32::kLanes; ++i) winner = values[i] > values[winner] ? i : winner;
+  const float max = values[winner];
+  values[winner] = kMinusInfinity;
   sum.add(load(values), reference.exp2, 0);
   sum.into(sums);
   return max;
@@ -149,7 +149,7 @@ TURNWISE_NOINLINE float mergeLanes(const Reference& reference, const Lanes& lane
 
 template <DType D, bool kEntropy>
 SegmentSum forwardSegment(const unsigned char* columns, size_t count, const RowScale& scale) {
-  constexpr SegmentSum kBad{__builtin_inf(), __builtin_nan(""), __builtin_nan("")};
+  constexpr SegmentSum kBad{HUGE_VAL, NAN, NAN};
   const double k = F32::kFused ? static_cast<double>(scale.k) : scale.perUnit;
   Lanes lanes;
   Sums sums;
@@ -163,7 +163,8 @@ SegmentSum forwardSegment(const unsigned char* columns, size_t count, const RowS
     const unsigned char* block = columns + begin * kElementSize<D>;
     const size_t n = count - begin < kBlockColumns ? count - begin : kBlockColumns;
     if (!known) {
-      const float first = blockMax<D>(block, n);
+      float first = largest<D>(block, n < kProbeColumns ? n : kProbeColumns);
+      if (first == kMinusInfinity) first = largest<D>(block, n);
       known = first != kMinusInfinity;
       if (known) reference = Reference(first, scale);
       if (first == -kMinusInfinity) return kBad;

@@ -40,7 +40,7 @@ TURNWISE_NOINLINE uint64_t writeGradient(const unsigned char* in, unsigned char*
     PaddedPair<D> last(in, count);
     loadPair<D>(last.bytes, a, b);
     storePair<D>(last.bytes, gradient(a), gradient(b));  // the padding is -inf: 0, and not counted
-    __builtin_memcpy(out, last.bytes, count * kElementSize<D>);
+    std::memcpy(out, last.bytes, count * kElementSize<D>);
   }
   return underflowed;
 }

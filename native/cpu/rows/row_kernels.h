@@ -2,6 +2,9 @@
 //
 // A table is chosen once per call of an op (cpu_features.h). Everything outside the inner loops is plain C++ in double.
 #pragma once
+#include <cmath>  // these two for the bodies, which cannot include them inside a target region
+#include <cstring>
+
 #include "../../types.h"
 
 namespace turnwise::cpu {
@@ -29,11 +32,11 @@ struct SegmentSum {
 
 /// Twice the coefficients of 2^f, constant term first.
 constexpr double kExp2[6] = {2.0,
-                             2 * 0.6931469775987166,
-                             2 * 0.24022242084634998,
-                             2 * 0.05550733743574425,
-                             2 * 0.009671512688158704,
-                             2 * 0.001326472724706593};
+                             2 * 0.6931470036506653,
+                             2 * 0.24022246897220612,
+                             2 * 0.055507220327854156,
+                             2 * 0.009671134874224663,
+                             2 * 0.0013262276770547032};
 /// Exponent bias of the scale: 127, less the one that the doubled polynomial holds.
 constexpr int kExponentBias = 126;
 /// 1.5 * 2^23: a float of this size counts in ones.

@@ -10,6 +10,9 @@ namespace turnwise::cpu {
 constexpr size_t kSegmentColumns = 16384;
 /// Columns between two looks at the maximum: 8 KB of f32, still in L1 when a block must be redone.
 constexpr size_t kBlockColumns = 2048;
+/// Columns from whose maximum a segment starts. Few, because nothing is computed while they are read; not so few that the
+/// first block would often be redone.
+constexpr size_t kProbeColumns = 512;
 /// Additions to an f32 lane before it goes to double. Equal terms round the same way each time: 128 of them cost 1e-6.
 constexpr size_t kAdditions = 32;
 /// A block is redone when its maximum is above the reference by more than this (in powers of two).
@@ -20,8 +23,12 @@ constexpr size_t kVectors = 4;
 // ---- These change speed only.
 
 /// Software prefetch of the rows: bytes ahead, and the cache level (3 = L1, 2 = L2).
-constexpr int kReadAhead = 2048;
-constexpr int kReadAheadLevel = 2;
+#ifndef RA
+#define RA 2048
+#define RL 2
+#endif
+constexpr int kReadAhead = RA;
+constexpr int kReadAheadLevel = RL;
 
 /// Bytes of logits that one thread takes at a time: some 10 us of work.
 constexpr size_t kChunkBytes = size_t{128} << 10;

@@ -111,12 +111,10 @@ TURNWISE_INLINE void loadPair(const unsigned char* p, F32& a, F32& b) {
     a = load(lanes);
     b = load(lanes + 4);
   } else if constexpr (D == DType::bf16) {
-    uint32_t words[4];
-    std::memcpy(words, p, sizeof words);
     float even[4], odd[4];
-    for (int i = 0; i < 4; ++i) {
-      even[i] = floatOf(words[i] << 16);
-      odd[i] = floatOf(words[i] & 0xffff0000u);
+    for (size_t i = 0; i < 4; ++i) {
+      even[i] = loadElement(p, DType::bf16, 2 * i);
+      odd[i] = loadElement(p, DType::bf16, 2 * i + 1);
     }
     a = load(even);
     b = load(odd);

@@ -8,8 +8,10 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define TURNWISE_INLINE __forceinline
 #define TURNWISE_NOINLINE __declspec(noinline)
+#define TURNWISE_PREFETCH(p, level) (void)(p)
 #else
 #define TURNWISE_INLINE inline __attribute__((always_inline))
 #define TURNWISE_NOINLINE __attribute__((noinline))
+#define TURNWISE_PREFETCH(p, level) __builtin_prefetch(p, 0, level)
 #endif
 
