@@ -2,7 +2,14 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DTypeOfLogits, GatherLogProbsArgs } from '../lib/backend/ops.js';
 import { selectBackend } from '../lib/backend/select.js';
-import { entropyOf, gradientAtTarget, gradientElsewhere, logProbOf, logSumExpOf, softmaxRow } from '../lib/reference/index.js';
+import {
+  entropyOf,
+  gradientAtTarget,
+  gradientElsewhere,
+  logProbOf,
+  logSumExpOf,
+  softmaxRow,
+} from '../lib/reference/index.js';
 import { ENTROPY_RELATIVE, LOG_PROB_ULP } from './cases/gather.js';
 import { DTYPES, LOGITS_CASES, type LogitsCase, type LogitsInput, makeLogits } from './cases/logits.js';
 import { GRADIENT_ABSOLUTE } from './cases/logits_gradient.js';

@@ -48,10 +48,15 @@ describe.each(DEVICES)('%s', (device) => {
 
   test.each(DTYPES)('gatherLogProbs equals gatherLogProbsSync: %s', async (dtype) => {
     const data = encode(small.logits, dtype) as never;
-    const input = { logits: tensor(data, [small.tokens, small.width], dtype), targets: small.targets, actionMask: small.actionMask };
+    const input = {
+      logits: tensor(data, [small.tokens, small.width], dtype),
+      targets: small.targets,
+      actionMask: small.actionMask,
+    };
     const options = { device, temperature: 0.7 };
     const [expected, actual] = [gatherLogProbsSync(input, options), await gatherLogProbs(input, options)];
-    for (const field of ['logProbs', 'logSumExp', 'entropy'] as const) expectSameBits(actual[field], expected[field], field);
+    for (const field of ['logProbs', 'logSumExp', 'entropy'] as const)
+      expectSameBits(actual[field], expected[field], field);
   });
 
   test('from log-probs, with gradScale and out', async () => {
@@ -120,7 +125,10 @@ describe.each(DEVICES)('%s', (device) => {
 
   test('memory that could be taken away is refused where the call writes into it', async () => {
     const batch = batchOf(small);
-    const borrowed = { code: 'ERR_BORROWED_BUFFER', expected: /Tensor\.alloc, or a view of a SharedArrayBuffer/ } as const;
+    const borrowed = {
+      code: 'ERR_BORROWED_BUFFER',
+      expected: /Tensor\.alloc, or a view of a SharedArrayBuffer/,
+    } as const;
     await expectInvalidAsync(policyLoss(batch, estimator, { device, inPlace: true }), { ...borrowed, path: 'logits' });
     const out = { logits: new Float32Array(batch.logits.length) };
     await expectInvalidAsync(policyLoss(batch, estimator, { device, out }), { ...borrowed, path: 'out.logits' });
@@ -135,14 +143,20 @@ describe.each(DEVICES)('%s', (device) => {
     test('raised before the call: rejected with its reason, nothing touched', async () => {
       const logits = allocated(small);
       const reason = new Error('too late');
-      const call = policyLoss({ ...batchOf(small), logits }, estimator, { device, inPlace: true, signal: AbortSignal.abort(reason) });
+      const call = policyLoss({ ...batchOf(small), logits }, estimator, {
+        device,
+        inPlace: true,
+        signal: AbortSignal.abort(reason),
+      });
       await expect(call).rejects.toBe(reason);
       expectSameBits(logits.data, small.logits, 'logits');
     });
 
     test('raised right after the call: rejected with an AbortError, or done already', async () => {
       const controller = new AbortController();
-      const calls = [1, 2, 3, 4].map(() => policyLoss(batchOf(large), estimator, { device, signal: controller.signal }));
+      const calls = [1, 2, 3, 4].map(() =>
+        policyLoss(batchOf(large), estimator, { device, signal: controller.signal }),
+      );
       controller.abort();
       const results = await Promise.allSettled(calls);
       const rejected = results.filter((result) => result.status === 'rejected');
@@ -160,9 +174,17 @@ describe.each(DEVICES)('%s', (device) => {
     test('is refused where it cannot act', async () => {
       const { signal } = new AbortController();
       const wrong = { device, signal: 1 } as never;
-      await expectInvalidAsync(policyLoss(batchOf(small), estimator, wrong), { code: 'ERR_TYPE', path: 'signal', expected: 'an AbortSignal' });
+      await expectInvalidAsync(policyLoss(batchOf(small), estimator, wrong), {
+        code: 'ERR_TYPE',
+        path: 'signal',
+        expected: 'an AbortSignal',
+      });
       const blocking = async () => policyLossSync(batchOf(small), estimator, { device, signal } as never);
-      await expectInvalidAsync(blocking(), { code: 'ERR_NO_EFFECT', path: 'signal', expected: /a synchronous call cannot be aborted/ });
+      await expectInvalidAsync(blocking(), {
+        code: 'ERR_NO_EFFECT',
+        path: 'signal',
+        expected: /a synchronous call cannot be aborted/,
+      });
     });
   });
 

@@ -24,7 +24,12 @@ interface Matrix {
 function matrix(dtype: DTypeOfLogits, width: number): Matrix {
   const { normal, integer } = random(width);
   const values = Float64Array.from({ length: ROWS * width }, () => 3 * normal());
-  return { data: encode(values, dtype), dtype, width, targets: Int32Array.from({ length: ROWS }, () => integer(width)) };
+  return {
+    data: encode(values, dtype),
+    dtype,
+    width,
+    targets: Int32Array.from({ length: ROWS }, () => integer(width)),
+  };
 }
 
 interface RowResults {
@@ -98,7 +103,13 @@ describeTargets(() => {
     test('a constant added without loss of a digit changes a log-prob by no more than rounding', () => {
       const { normal } = random(1);
       const base = Float64Array.from({ length: ROWS * 100 }, () => Math.round(4 * normal()) / 2);
-      const shifted = (by: number): Matrix => ({ ...matrix(dtype, 100), data: encode(base.map((z) => z + by), dtype) });
+      const shifted = (by: number): Matrix => ({
+        ...matrix(dtype, 100),
+        data: encode(
+          base.map((z) => z + by),
+          dtype,
+        ),
+      });
       const [a, b] = [run(ops(), shifted(0)), run(ops(), shifted(64))];
       a.gather.logProbs.forEach((logProb, n) => {
         expect(Math.abs(b.gather.logProbs[n] - logProb)).toBeLessThanOrEqual(2 * ulp32(logProb));
@@ -123,7 +134,15 @@ describeTargets(() => {
 
     test('deferred, long rows: equals the ops one after another', () => {
       const make = () =>
-        policyLossArgs({ ...variant, dtype: 'bf16', inPlace: true, nonFinite: 'throw', deferred: true, trajectories: 2, width: 16411 });
+        policyLossArgs({
+          ...variant,
+          dtype: 'bf16',
+          inPlace: true,
+          nonFinite: 'throw',
+          deferred: true,
+          trajectories: 2,
+          width: 16411,
+        });
       const [fused, composed] = [make(), make()];
       expect(ops().policyLoss(fused).code).toBe('ok');
       runComposed(ops(), composed);

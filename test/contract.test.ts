@@ -65,7 +65,9 @@ test('every record of the contract is one of the add-on', () => {
 test('fields that native/ops.h documents as "or null" are nullable, and nothing else is', () => {
   const source = readFileSync(new URL('../native/ops.h', import.meta.url), 'utf8');
   for (const [record, fields] of Object.entries(schema.records)) {
-    const body = new RegExp(`#define (TURNWISE_\\w+)\\(F\\)([\\s\\S]*?)TURNWISE_RECORD\\(${record}, \\1\\)`).exec(source);
+    const body = new RegExp(`#define (TURNWISE_\\w+)\\(F\\)([\\s\\S]*?)TURNWISE_RECORD\\(${record}, \\1\\)`).exec(
+      source,
+    );
     expect(body, record).not.toBeNull();
     for (const [name, type] of contract.interfaces[`${record}Args`]) {
       const line = new RegExp(`, ${name}\\)[^\\n]*`).exec(body?.[2] ?? '')?.[0] ?? '';

@@ -1,6 +1,14 @@
 /** Estimators are data: complete, frozen, JSON; made by presets, by hand, or from another one. */
 import { describe, expect, test } from 'vitest';
-import { a2tgpo, type Estimator, type EstimatorInput, estimateAdvantages, estimator, grpo, policyLossSync } from '../lib/index.js';
+import {
+  a2tgpo,
+  type Estimator,
+  type EstimatorInput,
+  estimateAdvantages,
+  estimator,
+  grpo,
+  policyLossSync,
+} from '../lib/index.js';
 import { ESTIMATORS, GRPO } from './support/estimators.js';
 import { fromLogProbs, sample, signals } from './support/sample.js';
 
@@ -34,7 +42,11 @@ describe.each(Object.keys(all))('%s', (name) => {
 });
 
 test('the definition that was given is not frozen and not kept', () => {
-  const definition: EstimatorInput = { name: 'mine', channels: [{ ...grpo().channels[0] }], gate: { kind: 'ppo', low: 0.1, high: 0.2 } };
+  const definition: EstimatorInput = {
+    name: 'mine',
+    channels: [{ ...grpo().channels[0] }],
+    gate: { kind: 'ppo', low: 0.1, high: 0.2 },
+  };
   const made = estimator(definition);
   definition.gate.low = 0.9;
   definition.name = 'other';
@@ -43,7 +55,12 @@ test('the definition that was given is not frozen and not kept', () => {
 });
 
 test('defaults', () => {
-  const channel = { signal: { kind: 'turn-reward' }, group: { kind: 'prompt' }, center: { kind: 'mean' }, scale: { kind: 'none' } } as const;
+  const channel = {
+    signal: { kind: 'turn-reward' },
+    group: { kind: 'prompt' },
+    center: { kind: 'mean' },
+    scale: { kind: 'none' },
+  } as const;
   expect(estimator({ name: 'least', channels: [channel], gate: { kind: 'ppo', low: 0.2, high: 0.3 } })).toEqual({
     version: 1,
     name: 'least',
@@ -70,11 +87,19 @@ test('clamps by level: a token on both sides, a mean from above; null takes them
   const ratio = (given: EstimatorInput['ratio']) => estimator({ ...grpo(), name: 'r', ratio: given! }).ratio.clamp;
   expect(ratio({ level: 'token' })).toEqual({ low: -20, high: 20 });
   expect(ratio({ level: 'turn', form: 'true' })).toEqual({ low: null, high: 10 });
-  expect(ratio({ level: 'sequence', form: 'straight-through', clamp: { low: -1, high: null } })).toEqual({ low: -1, high: null });
+  expect(ratio({ level: 'sequence', form: 'straight-through', clamp: { low: -1, high: null } })).toEqual({
+    low: -1,
+    high: null,
+  });
 });
 
 test('a preset spread and overridden is another estimator, with another loss', () => {
-  const mine = estimator({ ...a2tgpo(), name: 'mine', aggregate: 'turn-mean-token-mean', kl: { coef: 1e-3, estimator: 'k3' } });
+  const mine = estimator({
+    ...a2tgpo(),
+    name: 'mine',
+    aggregate: 'turn-mean-token-mean',
+    kl: { coef: 1e-3, estimator: 'k3' },
+  });
   expect(mine.kl).toEqual({ coef: 1e-3, estimator: 'k3', logRatioClamp: 20, valueClamp: null });
   expect(mine.channels).toEqual(a2tgpo().channels);
   const batch = { ...fromLogProbs(from), ...signals(from) };
@@ -95,7 +120,12 @@ test('every function takes a plain definition', () => {
 
 test('credit made with one loss may be used with another: only phase A must agree', () => {
   const credit = estimateAdvantages({ turns: from.turns, ...signals(from) }, a2tgpo());
-  const wider = estimator({ ...a2tgpo(), name: 'wider', gate: { ...a2tgpo().gate, low: 0.2, high: 0.3 }, aggregate: 'token-sum' });
+  const wider = estimator({
+    ...a2tgpo(),
+    name: 'wider',
+    gate: { ...a2tgpo().gate, low: 0.2, high: 0.3 },
+    aggregate: 'token-sum',
+  });
   expect(Number.isFinite(policyLossSync({ ...fromLogProbs(from), credit }, wider).loss)).toBe(true);
 });
 
@@ -128,14 +158,32 @@ describe('metrics', () => {
   });
 
   test('a ratio of 2 for half of the tokens, by hand', () => {
-    const twoTurns = { turns: { count: 2, starts: Int32Array.of(0, 1), ends: Int32Array.of(1, 2), tokens: Int32Array.of(1, 1), trajectory: Int32Array.of(0, 1), index: Int32Array.of(0, 0) } };
+    const twoTurns = {
+      turns: {
+        count: 2,
+        starts: Int32Array.of(0, 1),
+        ends: Int32Array.of(1, 2),
+        tokens: Int32Array.of(1, 1),
+        trajectory: Int32Array.of(0, 1),
+        index: Int32Array.of(0, 0),
+      },
+    };
     const oldLogProbs = Float32Array.of(-2, -2);
     const logProbs = Float32Array.of(-2, Math.fround(-2 + Math.LN2));
-    const { loss, grad, metrics } = policyLossSync({ ...twoTurns, logProbs, oldLogProbs, advantages: [1, 1], advantageLevel: 'turn' }, grpo());
+    const { loss, grad, metrics } = policyLossSync(
+      { ...twoTurns, logProbs, oldLogProbs, advantages: [1, 1], advantageLevel: 'turn' },
+      grpo(),
+    );
     // Token 1: rho 1, f = -1, df = -1. Token 2: rho 2 is clipped at 1.2, f = -1.2, df = 0. Both over 2 tokens.
     expect(loss).toBeCloseTo(-1.1, 15);
     expect([...grad.logProbs]).toEqual([-0.5, 0]);
-    expect(metrics).toMatchObject({ tokens: 2, clipFraction: 0.5, clipFractionHigh: 0.5, clipFractionLow: 0, lossDenominator: 2 });
+    expect(metrics).toMatchObject({
+      tokens: 2,
+      clipFraction: 0.5,
+      clipFractionHigh: 0.5,
+      clipFractionLow: 0,
+      lossDenominator: 2,
+    });
     expect(metrics.ratio?.mean).toBeCloseTo(1.5, 7);
     // (1 + 2)² / (1 + 4) / 2
     expect(metrics.effectiveSampleSize).toBeCloseTo(0.9, 7);

@@ -13,7 +13,7 @@ import {
   segmentTurns,
   type Turns,
 } from '../lib/index.js';
-import { GOLDEN_SEEDS, type GoldenBatch, type GoldenLoss, loadGolden, type LossOptions } from './golden/load.js';
+import { GOLDEN_SEEDS, type GoldenBatch, type GoldenLoss, type LossOptions, loadGolden } from './golden/load.js';
 import { DEVICES } from './support/backends.js';
 import { deviation } from './support/numbers.js';
 
@@ -111,7 +111,9 @@ describe.each(DEVICES)('%s', (device) => {
       const terms = metrics.tokens * Math.max(...expected.dLogProbs.map(Math.abs));
       expect(Math.abs(loss - expected.loss)).toBeLessThan(TOLERANCE * Math.max(terms, Math.abs(expected.loss)));
       expected.dLogProbs.forEach((value, n) => {
-        expect(Math.abs(grad.logProbs[n] - value)).toBeLessThanOrEqual(GRADIENT_TOLERANCE * Math.abs(value) + terms * 1e-15);
+        expect(Math.abs(grad.logProbs[n] - value)).toBeLessThanOrEqual(
+          GRADIENT_TOLERANCE * Math.abs(value) + terms * 1e-15,
+        );
       });
       expect(metrics.clipFraction).toBeCloseTo(expected.clipFraction ?? Number.NaN, 12);
       expect(metrics.backend).toBe(device);
@@ -127,7 +129,11 @@ describe.each(DEVICES)('%s', (device) => {
       expect(second.loss).toBe(whole.loss);
       expect(second.grad.logProbs).toEqual(whole.grad.logProbs);
       const given = policyLossSync(
-        { ...tokens, advantages: golden.advantages['a2tgpo.turn-group-v1d.gamma1.0'].tokens, clipScale: golden.advantages['a2tgpo.turn-group-v1d.gamma1.0'].clipScale! },
+        {
+          ...tokens,
+          advantages: golden.advantages['a2tgpo.turn-group-v1d.gamma1.0'].tokens,
+          clipScale: golden.advantages['a2tgpo.turn-group-v1d.gamma1.0'].clipScale!,
+        },
         a,
         { device },
       );

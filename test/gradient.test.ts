@@ -51,7 +51,9 @@ describe.each(DEVICES)('%s', (device) => {
         const { credit, at } = oracle(batch, est);
         const x = Float64Array.from(batch.logProbs);
         const differences = finiteDifferences((logProbs) => at(logProbs, x), x, everyToken);
-        const { loss, grad } = policyLossSync({ ...fromLogProbs(batch), ...withReference(est), credit }, est, { device });
+        const { loss, grad } = policyLossSync({ ...fromLogProbs(batch), ...withReference(est), credit }, est, {
+          device,
+        });
         expect(Math.abs(loss - at(x, x)), JSON.stringify(aggregate)).toBeLessThan(1e-12);
         expect(deviation(grad.logProbs, differences), JSON.stringify(aggregate)).toBeLessThan(LOG_PROBS_TOLERANCE);
         expect(differences.some((d) => d !== 0)).toBe(true);
@@ -65,7 +67,10 @@ describe.each(DEVICES)('%s', (device) => {
       const x = Float64Array.from(batch.logits);
       const anchor = logProbsOf(x, batch, temperature);
       const differences = finiteDifferences((z) => at(logProbsOf(z, batch, temperature), anchor), x, everyLogit);
-      const result = policyLossSync({ ...fromLogits(batch), ...withReference(est), credit }, est, { device, temperature });
+      const result = policyLossSync({ ...fromLogits(batch), ...withReference(est), credit }, est, {
+        device,
+        temperature,
+      });
       expect(Math.abs(result.loss - at(anchor, anchor))).toBeLessThan(LOGITS_TOLERANCE);
       expect(deviation(result.grad.logits, differences)).toBeLessThan(LOGITS_TOLERANCE);
     });
@@ -102,7 +107,8 @@ describe.each(DEVICES)('%s', (device) => {
     const { advantages } = estimateAdvantages({ turns: batch.turns, ...signals(batch) }, est('token'), { device });
     const expected = new Float32Array(batch.tokens);
     for (let k = 0; k < batch.turns.count; k++) {
-      for (let n = batch.turns.starts[k]; n < batch.turns.ends[k]; n++) expected[n] = batch.actionMask[n] * -advantages[k];
+      for (let n = batch.turns.starts[k]; n < batch.turns.ends[k]; n++)
+        expected[n] = batch.actionMask[n] * -advantages[k];
     }
     for (const ratio of ['token', 'turn, straight-through', 'sequence, straight-through']) {
       const { grad, metrics } = policyLossSync({ ...onPolicy, ...signals(batch) }, est(ratio), { device });
@@ -193,7 +199,11 @@ describe.each(DEVICES)('%s', (device) => {
     const logProbs = new Float32Array(batch.tokens).fill(5);
     const scaled = policyLossSync(input, est, { device, gradScale: 8, out: { logProbs } });
     expect(scaled.grad.logProbs).toBe(logProbs);
-    expectSameBits(logProbs, plain.grad.logProbs.map((g) => 8 * g), 'out.logProbs');
+    expectSameBits(
+      logProbs,
+      plain.grad.logProbs.map((g) => 8 * g),
+      'out.logProbs',
+    );
     expect(scaled.loss).toBe(plain.loss);
     expect(plain.logProbs).toBe(input.logProbs);
   });

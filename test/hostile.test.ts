@@ -38,7 +38,12 @@ describe('getters that run while arguments are read', () => {
     (read, taken) => {
       const batch = fresh();
       const victim = batch[taken as 'logits'];
-      const call = () => policyLossSync(withGetter(batch, read, () => take(victim)), estimator, { device });
+      const call = () =>
+        policyLossSync(
+          withGetter(batch, read, () => take(victim)),
+          estimator,
+          { device },
+        );
       expectInvalid(call, { code: 'ERR_DETACHED', path: taken });
     },
   );
@@ -115,7 +120,9 @@ describe('containers', () => {
 
   test('keys that are undefined are absent', () => {
     const batch = { ...fresh(), credit: undefined, advantages: undefined, refLogProbs: undefined } as never;
-    expect(policyLossSync(batch, estimator, { device, out: undefined } as never)).toMatchObject({ loss: expected.loss });
+    expect(policyLossSync(batch, estimator, { device, out: undefined } as never)).toMatchObject({
+      loss: expected.loss,
+    });
   });
 });
 
@@ -123,7 +130,12 @@ describe('buffers', () => {
   const bytes = from.logits.byteLength;
 
   test('a resizable buffer: blocking as it is, asynchronous as a copy that shrinking cannot reach', async () => {
-    const buffer = new (ArrayBuffer as unknown as new (n: number, o: object) => ArrayBuffer & { resize(n: number): void })(bytes, {
+    const buffer = new (
+      ArrayBuffer as unknown as new (
+        n: number,
+        o: object,
+      ) => ArrayBuffer & { resize(n: number): void }
+    )(bytes, {
       maxByteLength: 2 * bytes,
     });
     const logits = new Float32Array(buffer);
@@ -138,7 +150,9 @@ describe('buffers', () => {
 
   test('every integer and float array in shared memory', () => {
     const share = <T extends Float32Array | Float64Array | Int32Array | Uint8Array>(array: T): T => {
-      const copy = new (array.constructor as new (buffer: SharedArrayBuffer) => T)(new SharedArrayBuffer(array.byteLength));
+      const copy = new (array.constructor as new (buffer: SharedArrayBuffer) => T)(
+        new SharedArrayBuffer(array.byteLength),
+      );
       copy.set(array);
       return copy;
     };
@@ -172,7 +186,11 @@ describe('buffers', () => {
 });
 
 test('turns made by hand that lead outside the tokens are refused, whatever they say', () => {
-  const turns = segmentTurns({ trajectoryOffsets: from.trajectoryOffsets, turnIds: from.turnIds, actionMask: from.actionMask });
+  const turns = segmentTurns({
+    trajectoryOffsets: from.trajectoryOffsets,
+    turnIds: from.turnIds,
+    actionMask: from.actionMask,
+  });
   for (const name of ['starts', 'ends', 'tokens', 'trajectory', 'index'] as const) {
     for (const value of [-1, -(2 ** 31), 2 ** 31 - 1]) {
       const wrong = { ...turns, [name]: turns[name].map((x, k) => (k === turns.count - 1 ? value : x)) };

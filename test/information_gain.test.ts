@@ -8,7 +8,9 @@ const turns = segmentTurns({ trajectoryOffsets: [0, 3, 4, 6], turnIds: [0, 1, 2,
 const answerLogProbs = [-1, -3, -2, -1, -0.25, -1, -2.5, -3.5, -0.5];
 const answerOffsets = [0, 2, 4, 5, 6, 8, 9];
 
-const gain = (rest: Record<string, unknown> = {}) => [...informationGain({ turns, answerLogProbs, answerOffsets, ...rest })];
+const gain = (rest: Record<string, unknown> = {}) => [
+  ...informationGain({ turns, answerLogProbs, answerOffsets, ...rest }),
+];
 
 describe('log-prob mode', () => {
   test('the first turn has nothing to compare with, the last carries the outcome', () => {

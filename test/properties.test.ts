@@ -62,7 +62,11 @@ describe.each(DEVICES)('%s', (device) => {
       tokens += result.metrics.tokens;
       expect(result.metrics.lossDenominator).toBe(whole.metrics.lossDenominator);
       part.forEach((m, i) => {
-        expectSameBits(rowsOf(micro, result.grad.logits, i), rowsOf(batch, whole.grad.logits, m), `rows of trajectory ${m}`);
+        expectSameBits(
+          rowsOf(micro, result.grad.logits, i),
+          rowsOf(batch, whole.grad.logits, m),
+          `rows of trajectory ${m}`,
+        );
       });
     }
     expectClose(numerator, whole.metrics.lossNumerator, batch.tokens);
@@ -83,7 +87,12 @@ describe.each(DEVICES)('%s', (device) => {
     const estimator = ESTIMATORS[name];
     const clean = sample(options);
     const { integer } = random(options.seed + 9);
-    const dirty = { ...clean, logits: clean.logits.slice(), oldLogProbs: clean.oldLogProbs.slice(), targets: clean.targets.slice() };
+    const dirty = {
+      ...clean,
+      logits: clean.logits.slice(),
+      oldLogProbs: clean.oldLogProbs.slice(),
+      targets: clean.targets.slice(),
+    };
     const poison = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38];
     for (let n = 0; n < clean.tokens; n++) {
       if (clean.actionMask[n] === 1) continue;
@@ -106,7 +115,9 @@ describe.each(DEVICES)('%s', (device) => {
     const { actionMask, turnIds, width } = padded;
     const keep = Array.from(actionMask.keys()).filter((n) => turnIds[n] >= 0);
     const at = (array: Float32Array) => Float32Array.from(keep, (n) => array[n]);
-    const starts = keep.map((n, i) => (i === 0 || turnIds[keep[i - 1]] !== turnIds[n] || padded.turns.starts.includes(n) ? i : -1));
+    const starts = keep.map((n, i) =>
+      i === 0 || turnIds[keep[i - 1]] !== turnIds[n] || padded.turns.starts.includes(n) ? i : -1,
+    );
     const first = Int32Array.from(starts.filter((i) => i >= 0));
     const ends = Int32Array.from(first, (_, k) => first[k + 1] ?? keep.length);
     const packed = {
@@ -120,7 +131,10 @@ describe.each(DEVICES)('%s', (device) => {
     const b = policyLossSync({ ...packed, ...signals(padded) }, estimator, { device });
     expect(b.loss).toBe(a.loss);
     keep.forEach((n, i) => {
-      const [from, to] = [a.grad.logits.subarray(n * width, (n + 1) * width), b.grad.logits.subarray(i * width, (i + 1) * width)];
+      const [from, to] = [
+        a.grad.logits.subarray(n * width, (n + 1) * width),
+        b.grad.logits.subarray(i * width, (i + 1) * width),
+      ];
       expectSameBits(to, from, `row of token ${n}`);
     });
   });
@@ -134,7 +148,9 @@ describe.each(DEVICES)('%s', (device) => {
     for (const m of permutation(batch.count)) parts[integer(3)].push(m);
     const rows = parts.map((part) => {
       const own = pick(batch, part);
-      const credit = estimateAdvantages({ turns: own.turns, ...signals(own), trajectoryIds: part }, estimator, { device });
+      const credit = estimateAdvantages({ turns: own.turns, ...signals(own), trajectoryIds: part }, estimator, {
+        device,
+      });
       return JSON.parse(JSON.stringify(credit.rows()));
     });
     // A row that is there twice, as padding makes it, counts once.

@@ -44,11 +44,17 @@ describe.each(DEVICES)('%s', (device) => {
       { trajectoryOffsets: [0, 5], turnIds: [0, 0, 0, 1, 1], actionMask: [1, 0, 1, 0, 0] },
       { device },
     );
-    expect({ tokens: [...tokens], starts: [...starts], ends: [...ends] }).toEqual({ tokens: [2, 0], starts: [0, 3], ends: [3, 5] });
+    expect({ tokens: [...tokens], starts: [...starts], ends: [...ends] }).toEqual({
+      tokens: [2, 0],
+      starts: [0, 3],
+      ends: [3, 5],
+    });
   });
 
   test('an id is an index, whatever is missing before it', () => {
-    expect([...segmentTurns({ trajectoryOffsets: [0, 4], turnIds: [2, 2, 5, 7] }, { device }).index]).toEqual([2, 5, 7]);
+    expect([...segmentTurns({ trajectoryOffsets: [0, 4], turnIds: [2, 2, 5, 7] }, { device }).index]).toEqual([
+      2, 5, 7,
+    ]);
   });
 
   test('neighbouring turns of mask runs: only explicit ids tell them apart', () => {
@@ -58,12 +64,19 @@ describe.each(DEVICES)('%s', (device) => {
   });
 
   test('a truncated turn ends with its trajectory where that is asked for', () => {
-    const input = { trajectoryOffsets: [0, 3, 5], tokens: [9, 1, 9, 1, 2], delimiters: { open: 1, close: 2, unclosed: 'end' as const } };
+    const input = {
+      trajectoryOffsets: [0, 3, 5],
+      tokens: [9, 1, 9, 1, 2],
+      delimiters: { open: 1, close: 2, unclosed: 'end' as const },
+    };
     expect(plain(segmentTurns(input, { device }))).toMatchObject({ starts: [1, 3], ends: [3, 5], trajectory: [0, 1] });
   });
 
   test('nothing', () => {
-    expect(plain(segmentTurns({ trajectoryOffsets: [0], actionMask: [] }, { device }))).toMatchObject({ count: 0, starts: [] });
+    expect(plain(segmentTurns({ trajectoryOffsets: [0], actionMask: [] }, { device }))).toMatchObject({
+      count: 0,
+      starts: [],
+    });
     expect(segmentTurns({ trajectoryOffsets: [0, 0, 0], turnIds: [] }, { device }).count).toBe(0);
   });
 
@@ -78,7 +91,10 @@ describe.each(DEVICES)('%s', (device) => {
   const layouts = fc.tuple(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 0, max: 12 }));
   property('turn ids, spans and delimiters agree', layouts, ([seed, trajectories]) => {
     const { turns, trajectoryOffsets, turnIds, actionMask } = randomLayout(seed, trajectories);
-    const expected = { count: turns.starts.length, ...Object.fromEntries(Object.entries(turns).map(([name, a]) => [name, [...a]])) };
+    const expected = {
+      count: turns.starts.length,
+      ...Object.fromEntries(Object.entries(turns).map(([name, a]) => [name, [...a]])),
+    };
     const options = { device };
     expect(plain(segmentTurns({ trajectoryOffsets, turnIds, actionMask }, options))).toEqual(expected);
     const spans = { starts: turns.starts, ends: turns.ends };
@@ -90,6 +106,8 @@ describe.each(DEVICES)('%s', (device) => {
       tokens[start] = 1;
       tokens[turns.ends[k] - 1] = 2;
     });
-    expect(plain(segmentTurns({ trajectoryOffsets, tokens, delimiters: { open: 1, close: 2 }, actionMask }, options))).toEqual(expected);
+    expect(
+      plain(segmentTurns({ trajectoryOffsets, tokens, delimiters: { open: 1, close: 2 }, actionMask }, options)),
+    ).toEqual(expected);
   });
 });

@@ -71,7 +71,7 @@ interface Bad {
   title: string;
   why: string;
   /** Spoils the row. */
-  spoil(row: Float64Array, target: number): void;
+  spoil(row: Float64Array, target: number): unknown;
   code: 'non-finite-logits' | 'non-finite-log-prob';
 }
 
@@ -79,19 +79,19 @@ const BAD: readonly Bad[] = [
   {
     title: 'NaN',
     why: 'a NaN anywhere spoils the row',
-    spoil: (row) => void (row[row.length - 1] = Number.NaN),
+    spoil: (row) => (row[row.length - 1] = Number.NaN),
     code: 'non-finite-logits',
   },
   {
     title: 'NaN at the target',
     why: 'the target is read on its own',
-    spoil: (row, t) => void (row[t] = Number.NaN),
+    spoil: (row, t) => (row[t] = Number.NaN),
     code: 'non-finite-logits',
   },
   {
     title: '+Infinity',
     why: 'the softmax of an infinity is NaN',
-    spoil: (row) => void (row[0] = Number.POSITIVE_INFINITY),
+    spoil: (row) => (row[0] = Number.POSITIVE_INFINITY),
     code: 'non-finite-logits',
   },
   {
@@ -103,7 +103,7 @@ const BAD: readonly Bad[] = [
   {
     title: 'target at -Infinity',
     why: 'sampled under another mask',
-    spoil: (row, t) => void (row[t] = Number.NEGATIVE_INFINITY),
+    spoil: (row, t) => (row[t] = Number.NEGATIVE_INFINITY),
     code: 'non-finite-log-prob',
   },
 ];

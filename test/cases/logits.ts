@@ -40,7 +40,7 @@ export function makeLogits(logitsCase: LogitsCase, dtype: DTypeOfLogits): Logits
     ...input,
     logits: { ...input.logits, data: input.logits.data.slice() },
     targets: input.targets.slice(),
-    actionMask: input.actionMask && input.actionMask.slice(),
+    actionMask: input.actionMask?.slice() ?? null,
   };
 }
 

@@ -41,7 +41,6 @@ const GAIN: ChannelArgs = {
   ddof: 0,
   eps: 1e-6,
   varianceFloor: 1e-8,
-  // biome-ignore lint/suspicious/noThenProperty: the stage's name in the contract; never awaited
   then: 'discounted',
   thenGamma: 0.9,
   thenDivide: 'sqrt-terms',

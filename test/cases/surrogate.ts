@@ -298,7 +298,7 @@ const nonFinite: OpCase<'surrogate'>[] = (['logProbs', 'oldLogProbs', 'refLogPro
   ),
 );
 
-function invalid(title: string, change: (args: SurrogateArgs) => void): OpCase<'surrogate'> {
+function invalid(title: string, change: (args: SurrogateArgs) => unknown): OpCase<'surrogate'> {
   const given = caseOf(
     `invalid: ${title}`,
     'a size that does not fit: refused, never read out of bounds',
@@ -329,11 +329,11 @@ export const SURROGATE_CASES: readonly OpCase<'surrogate'>[] = [
   ),
   invalid('actionMask', (args) => (args.actionMask = args.actionMask.slice(1))),
   invalid('turns.tokens', (args) => (args.turns.tokens = args.turns.tokens.slice(1))),
-  invalid('a span beyond the tokens', (args) => void (args.turns.ends[args.turns.ends.length - 1] += 1)),
-  invalid('a span below 0', (args) => void (args.turns.starts[0] = -1)),
-  invalid('spans that overlap', (args) => void (args.turns.starts[1] = args.turns.ends[0] - 1)),
+  invalid('a span beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] += 1)),
+  invalid('a span below 0', (args) => (args.turns.starts[0] = -1)),
+  invalid('spans that overlap', (args) => (args.turns.starts[1] = args.turns.ends[0] - 1)),
   invalid(
     'more tokens than the span',
-    (args) => void (args.turns.tokens[0] = args.turns.ends[0] - args.turns.starts[0] + 1),
+    (args) => (args.turns.tokens[0] = args.turns.ends[0] - args.turns.starts[0] + 1),
   ),
 ];

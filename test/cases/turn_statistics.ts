@@ -24,7 +24,6 @@ const OUTCOME: ChannelArgs = {
   ddof: 0,
   eps: 1e-6,
   varianceFloor: 1e-8,
-  // biome-ignore lint/suspicious/noThenProperty: the stage's name in the contract; never awaited
   then: 'none',
   thenGamma: 1,
   thenDivide: 'none',
@@ -263,10 +262,16 @@ const CONTENT: readonly (readonly [string, string, () => Batch])[] = [
 
 function throwing(channel: ChannelArgs, position: number, batch: () => Batch): OpCase<'turnStatistics'> {
   const settings = { channels: [{ ...channel, singleton: 'throw' as const }] };
-  return caseOf(`singleton throw: ${channel.signal} by ${channel.group}`, 'the smallest member of a group of one', batch, settings, {
-    code: 'group-of-one',
-    position,
-  });
+  return caseOf(
+    `singleton throw: ${channel.signal} by ${channel.group}`,
+    'the smallest member of a group of one',
+    batch,
+    settings,
+    {
+      code: 'group-of-one',
+      position,
+    },
+  );
 }
 
 /** Prompt 1 has one trajectory, m = 2, whose first turn is k = 3. */
@@ -281,7 +286,7 @@ function withSingleton(): Batch {
   };
 }
 
-function invalid(title: string, change: (args: TurnStatisticsArgs) => void): OpCase<'turnStatistics'> {
+function invalid(title: string, change: (args: TurnStatisticsArgs) => unknown): OpCase<'turnStatistics'> {
   const given = caseOf(
     `invalid: ${title}`,
     'a size that does not fit: refused, never read out of bounds',
@@ -326,6 +331,6 @@ export const TURN_STATISTICS_CASES: readonly OpCase<'turnStatistics'>[] = [
     'a trajectory beyond the groups',
     (args) => void args.turns.trajectory.fill(5, args.turns.trajectory.length - 1),
   ),
-  invalid('a negative trajectory', (args) => void (args.turns.trajectory[0] = -1)),
-  invalid('trajectories that decrease', (args) => void (args.turns.trajectory[0] = 4)),
+  invalid('a negative trajectory', (args) => (args.turns.trajectory[0] = -1)),
+  invalid('trajectories that decrease', (args) => (args.turns.trajectory[0] = 4)),
 ];

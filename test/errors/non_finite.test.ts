@@ -1,6 +1,13 @@
 /** Rows that are not finite, in each mode of `nonFinite`: what is thrown, what is left intact, what flows. */
 import { describe, expect, test } from 'vitest';
-import { gatherLogProbsSync, type InvalidInputError, policyLoss, policyLossSync, Tensor, tensor } from '../../lib/index.js';
+import {
+  gatherLogProbsSync,
+  type InvalidInputError,
+  policyLoss,
+  policyLossSync,
+  Tensor,
+  tensor,
+} from '../../lib/index.js';
 import { DEVICES } from '../support/backends.js';
 import { type ExpectedError, expectInvalid, expectInvalidAsync, thrownBy } from '../support/errors.js';
 import { variant } from '../support/estimators.js';
@@ -24,12 +31,37 @@ function fresh() {
 const NON_FINITE = { code: 'ERR_NON_FINITE' } as const;
 
 const SPOILED: [title: string, spoil: (batch: Batch, n: number) => void, expected: ExpectedError][] = [
-  ['NaN', (b, n) => (b.logits[n * width + 2] = Number.NaN), { ...NON_FINITE, path: `logits[${bad}]`, received: 'a row with NaN, +Infinity or only -Infinity' }],
+  [
+    'NaN',
+    (b, n) => (b.logits[n * width + 2] = Number.NaN),
+    { ...NON_FINITE, path: `logits[${bad}]`, received: 'a row with NaN, +Infinity or only -Infinity' },
+  ],
   ['+Infinity', (b, n) => (b.logits[n * width] = Number.POSITIVE_INFINITY), { ...NON_FINITE, path: `logits[${bad}]` }],
-  ['only -Infinity', (b, n) => b.logits.fill(Number.NEGATIVE_INFINITY, n * width, (n + 1) * width), { ...NON_FINITE, path: `logits[${bad}]` }],
-  ['a target at -Infinity', (b, n) => (b.logits[n * width + b.targets[n]] = Number.NEGATIVE_INFINITY), { ...NON_FINITE, path: `targets[${bad}]`, expected: 'a target with a probability above 0', received: `token ${from.targets[bad]} with log-prob -Infinity` }],
-  ['an old log-prob of -Infinity', (b, n) => (b.oldLogProbs[n] = Number.NEGATIVE_INFINITY), { ...NON_FINITE, path: `oldLogProbs[${bad}]`, expected: 'a finite log-prob', received: '-Infinity' }],
-  ['a reference log-prob of NaN', (b, n) => (b.refLogProbs[n] = Number.NaN), { ...NON_FINITE, path: `refLogProbs[${bad}]`, received: 'NaN' }],
+  [
+    'only -Infinity',
+    (b, n) => b.logits.fill(Number.NEGATIVE_INFINITY, n * width, (n + 1) * width),
+    { ...NON_FINITE, path: `logits[${bad}]` },
+  ],
+  [
+    'a target at -Infinity',
+    (b, n) => (b.logits[n * width + b.targets[n]] = Number.NEGATIVE_INFINITY),
+    {
+      ...NON_FINITE,
+      path: `targets[${bad}]`,
+      expected: 'a target with a probability above 0',
+      received: `token ${from.targets[bad]} with log-prob -Infinity`,
+    },
+  ],
+  [
+    'an old log-prob of -Infinity',
+    (b, n) => (b.oldLogProbs[n] = Number.NEGATIVE_INFINITY),
+    { ...NON_FINITE, path: `oldLogProbs[${bad}]`, expected: 'a finite log-prob', received: '-Infinity' },
+  ],
+  [
+    'a reference log-prob of NaN',
+    (b, n) => (b.refLogProbs[n] = Number.NaN),
+    { ...NON_FINITE, path: `refLogProbs[${bad}]`, received: 'NaN' },
+  ],
 ];
 
 function spoiled(spoil: (batch: Batch, n: number) => void): Batch {
@@ -59,7 +91,10 @@ describe.each(DEVICES)('%s', (device) => {
     test('check-first, in place and out of place, writes nothing', () => {
       const batch = spoiled(spoil);
       const before = batch.logits.slice();
-      expectInvalid(() => policyLossSync(batch, ESTIMATOR, { device, inPlace: true, nonFinite: 'check-first' }), expected);
+      expectInvalid(
+        () => policyLossSync(batch, ESTIMATOR, { device, inPlace: true, nonFinite: 'check-first' }),
+        expected,
+      );
       expectSameBits(batch.logits, before, 'logits');
       const out = { logits: new Float32Array(batch.logits.length).fill(7) };
       expectInvalid(() => policyLossSync(batch, ESTIMATOR, { device, out, nonFinite: 'check-first' }), expected);
@@ -99,7 +134,11 @@ describe.each(DEVICES)('%s', (device) => {
     const batch = structuredClone({ ...fromLogProbs(from), ...signals(from) });
     batch.logProbs[bad] = Number.NaN;
     const estimator = variant({});
-    expectInvalid(() => policyLossSync(batch, estimator, { device }), { ...NON_FINITE, path: `logProbs[${bad}]`, received: 'NaN' });
+    expectInvalid(() => policyLossSync(batch, estimator, { device }), {
+      ...NON_FINITE,
+      path: `logProbs[${bad}]`,
+      received: 'NaN',
+    });
     const { metrics } = policyLossSync(batch, estimator, { device, nonFinite: 'propagate' });
     expect(metrics.nonFinite).toBeGreaterThan(0);
   });

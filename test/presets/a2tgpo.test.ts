@@ -1,6 +1,6 @@
 /** The four modes of a2tgpo against numbers worked out by hand. */
 import { describe, expect, test } from 'vitest';
-import { a2tgpo, type A2tgpoOptions, estimateAdvantages, policyLossSync, segmentTurns } from '../../lib/index.js';
+import { type A2tgpoOptions, a2tgpo, estimateAdvantages, policyLossSync, segmentTurns } from '../../lib/index.js';
 import { DEVICES } from '../support/backends.js';
 
 const NONE = Number.NaN;
@@ -83,7 +83,8 @@ describe.each(DEVICES)('%s', (device) => {
   test('a group of one: 0, its raw value, or an error', () => {
     const alone = { ...batch, groups: [3, 4] };
     const [zero, raw] = (['zero', 'raw'] as const).map(
-      (singleton) => estimateAdvantages(alone, a2tgpo({ mode: 'separate', gamma: 0, singleton }), { device }).advantages,
+      (singleton) =>
+        estimateAdvantages(alone, a2tgpo({ mode: 'separate', gamma: 0, singleton }), { device }).advantages,
     );
     // The gains of one trajectory are a group of two, ±1 around their mean; the outcome is alone.
     expect(zero[2]).toBe(0);
@@ -115,7 +116,11 @@ describe.each(DEVICES)('%s', (device) => {
       gate: { kind: 'ppo', low: 3e-3, high: 4e-3, dual: null, adapt: { signal: 'information-gain', beta: 0.3 } },
       aggregate: 'token-mean',
     });
-    expect(a2tgpo().channels[0]).toMatchObject({ weight: 0.3, then: { gamma: 1, divide: 'sqrt-terms' }, group: { kind: 'prompt-turn', singleton: 'zero' } });
+    expect(a2tgpo().channels[0]).toMatchObject({
+      weight: 0.3,
+      then: { gamma: 1, divide: 'sqrt-terms' },
+      group: { kind: 'prompt-turn', singleton: 'zero' },
+    });
     expect(a2tgpo({ mode: 'joint' }).name).toBe('a2tgpo-joint');
   });
 });

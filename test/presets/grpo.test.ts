@@ -8,7 +8,9 @@ describe.each(DEVICES)('%s', (device) => {
   const trajectoryOffsets = [0, 2, 4, 6, 8, 10];
   /** Prompt 5: outcomes 1, 0, 1, 0. Prompt 9: a single trajectory. */
   const batch = { trajectoryOffsets, groups: [5, 5, 9, 5, 5], outcome: [1, 0, 0.75, 1, 0] };
-  const advantages = (options: Parameters<typeof grpo>[0] = {}) => [...estimateAdvantages(batch, grpo(options), { device }).advantages];
+  const advantages = (options: Parameters<typeof grpo>[0] = {}) => [
+    ...estimateAdvantages(batch, grpo(options), { device }).advantages,
+  ];
 
   test('standardised by the sample deviation', () => {
     // Mean 1/2; sample variance 4 (1/2)² / 3 = 1/3; (1/2) / (sqrt(1/3) + 1e-6) = 0.8660239...
@@ -41,7 +43,15 @@ describe.each(DEVICES)('%s', (device) => {
     const input = { trajectoryOffsets: [0, 1, 2, 3], groups: [1, 1, 1], outcome: [1, Number.NaN, 0] };
     const { advantages: values, groupStats } = estimateAdvantages(input, grpo({ scale: 'none' }), { device });
     expect([...values]).toEqual([0.5, 0, -0.5]);
-    expect(groupStats[0]).toEqual({ signal: 'outcome', groups: 1, singletons: 0, zeroVariance: 0, members: 2, smallest: 2, largest: 2 });
+    expect(groupStats[0]).toEqual({
+      signal: 'outcome',
+      groups: 1,
+      singletons: 0,
+      zeroVariance: 0,
+      members: 2,
+      smallest: 2,
+      largest: 2,
+    });
   });
 
   test('the loss of two tokens: clip, dual clip, KL', () => {
@@ -62,13 +72,24 @@ describe.each(DEVICES)('%s', (device) => {
     expect([...dual.grad.logProbs]).toEqual([0.5, 0]);
     expect(dual.metrics.clipFractionDual).toBe(0.5);
     // KL k2 with reference = old: x = 0 and ln 2; (ln 2)² / 2 over 2 tokens, gradient ln 2 / 2.
-    const kl = policyLossSync({ ...tokens, refLogProbs: tokens.oldLogProbs }, grpo({ kl: { coef: 1, estimator: 'k2' } }), { device });
+    const kl = policyLossSync(
+      { ...tokens, refLogProbs: tokens.oldLogProbs },
+      grpo({ kl: { coef: 1, estimator: 'k2' } }),
+      { device },
+    );
     expect(kl.loss - plain.loss).toBeCloseTo(Math.LN2 ** 2 / 4, 7);
     expect(kl.grad.logProbs[1] - plain.grad.logProbs[1]).toBeCloseTo(Math.LN2 / 2, 6);
   });
 
   test('options in the data', () => {
-    expect(grpo({ clip: [0.1, 0.3], dual: 3, kl: { coef: 0.04, estimator: 'k3' }, aggregate: { kind: 'seq-mean-token-sum-norm', horizon: 512 } })).toMatchObject({
+    expect(
+      grpo({
+        clip: [0.1, 0.3],
+        dual: 3,
+        kl: { coef: 0.04, estimator: 'k3' },
+        aggregate: { kind: 'seq-mean-token-sum-norm', horizon: 512 },
+      }),
+    ).toMatchObject({
       name: 'grpo',
       ratio: { level: 'token' },
       gate: { low: 0.1, high: 0.3, dual: 3, adapt: null },

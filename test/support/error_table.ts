@@ -1,5 +1,6 @@
 /** Tables of wrong calls: each must throw exactly its error, and must have written nothing before it throws. */
 import { test } from 'vitest';
+import { policyLoss, policyLossSync } from '../../lib/index.js';
 import { type ExpectedError, expectInvalid, expectInvalidAsync } from './errors.js';
 import { expectSameBits, type Numbers } from './numbers.js';
 
@@ -16,7 +17,8 @@ function arraysIn(value: unknown, path: string, found: Map<string, Numbers>, dep
     return found;
   }
   if (typeof value !== 'object' || value === null || depth > 4) return found;
-  if ('data' in value && 'dtype' in value && !('disposed' in value && value.disposed)) arraysIn(value.data, path, found, depth + 1);
+  if ('data' in value && 'dtype' in value && !('disposed' in value && value.disposed))
+    arraysIn(value.data, path, found, depth + 1);
   for (const [key, item] of Object.entries(value)) arraysIn(item, `${path}.${key}`, found, depth + 1);
   return found;
 }
@@ -32,6 +34,15 @@ type Given = Record<string, unknown>;
 
 /** A wrong change of a right call. */
 export type CallRow = readonly [title: string, change: (batch: Given, options: Given) => void, expected: ExpectedError];
+
+/** Both forms of a loss call, whose errors must be the same. */
+export const LOSS_FORMS = [
+  ['policyLossSync', (batch: unknown, estimator: unknown, options: unknown) => loss(batch, estimator, options)],
+  ['policyLoss', (batch: unknown, estimator: unknown, options: unknown) => lossLater(batch, estimator, options)],
+] as const;
+
+const loss = policyLossSync as (batch: unknown, estimator: unknown, options: unknown) => unknown;
+const lossLater = policyLoss as (batch: unknown, estimator: unknown, options: unknown) => Promise<unknown>;
 
 interface Call {
   /** Fresh arguments of a right call. */

@@ -1,6 +1,6 @@
 /** What an error of the library must look like. */
 import { expect } from 'vitest';
-import { InvalidInputError, type InvalidInputCode } from '../../lib/index.js';
+import { type InvalidInputCode, InvalidInputError } from '../../lib/index.js';
 
 export interface ExpectedError {
   code: InvalidInputCode;

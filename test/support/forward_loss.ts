@@ -93,11 +93,17 @@ export function forwardLoss(batch: Sample, { ratio, gate, kl, aggregate }: Estim
   const numerator = tokens.reduce((sum, n) => sum + weight(n) * (surrogate(n) + penalty(n)), 0);
   if (kind === 'token-sum') return numerator;
   const counts = { 'token-mean': tokens.length, 'turn-mean-token-mean': new Set(tokens.map((n) => turn[n])).size };
-  return numerator / (kind in counts ? counts[kind as keyof typeof counts] : new Set(tokens.map((n) => sequence[n])).size);
+  return (
+    numerator / (kind in counts ? counts[kind as keyof typeof counts] : new Set(tokens.map((n) => sequence[n])).size)
+  );
 }
 
 /** Central differences of f at every i in `at`. Step 2^-17: truncation and cancellation both near 1e-10. */
-export function finiteDifferences(f: (x: Float64Array) => number, x: Float64Array, at: readonly number[]): Float64Array {
+export function finiteDifferences(
+  f: (x: Float64Array) => number,
+  x: Float64Array,
+  at: readonly number[],
+): Float64Array {
   const step = 2 ** -17;
   return Float64Array.from(at, (i) => {
     const moved = x.slice();

@@ -23,9 +23,9 @@ struct PaddedPair {
 };
 
 /// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one.
-template <size_t bytes>
+template <size_t bytes, int level>
 TURNWISE_INLINE void prefetch(const unsigned char* p) {
-  for (size_t i = 0; i < bytes; i += 64) TURNWISE_PREFETCH(p + i, kReadAheadLevel);
+  for (size_t i = 0; i < bytes; i += 64) TURNWISE_PREFETCH(p + i, level);
 }
 
 /// visit(a, b, u) for each pair of vectors, u = 0, 2, .. < kVectors being the accumulators that they belong to.
@@ -35,7 +35,7 @@ TURNWISE_INLINE void forEachPair(const unsigned char* p, size_t count, Visit&& v
   constexpr size_t kPairs = kVectors / 2;
   F32 a, b;
   for (; count >= kPairs * kPairColumns; count -= kPairs * kPairColumns, p += kPairs * kPairBytes) {
-    prefetch<kPairs * kPairBytes>(p + kReadAhead);
+    prefetch<kPairs * kPairBytes, kReadAheadLevel>(p + kReadAhead);
     for (size_t i = 0; i < kPairs; ++i) {
       loadPair<D>(p + i * kPairBytes, a, b);
       visit(a, b, 2 * i);

@@ -94,7 +94,8 @@ void GradientPass::softmaxColumns(size_t n, size_t begin, size_t end, double fac
   const unsigned char* in = args_.logits.row(n);
   unsigned char* out = args_.gradient.row(n);
   GradientRow constants = gradientRow(kernels_, scale_, args_.logSumExp[n], factor);
-  constants.readAhead = hot ? static_cast<ptrdiff_t>(args_.logits.width * sizeOf(dtype)) : kReadAhead;
+  const ptrdiff_t rowBytes = args_.logits.width * sizeOf(dtype); (void)rowBytes;
+  constants.readAhead = hot ? HOT : kReadAhead;
 
   const size_t target = static_cast<uint32_t>(args_.targets[n]);
   const bool hasTarget = target >= begin && target < end;

@@ -25,10 +25,17 @@ constexpr size_t kVectors = 4;
 /// Software prefetch of the rows: bytes ahead, and the cache level (3 = L1, 2 = L2).
 #ifndef RA
 #define RA 2048
-#define RL 2
+#define RL 3
+#endif
+#ifndef GL
+#define GL 2
+#endif
+#ifndef HOT
+#define HOT rowBytes
 #endif
 constexpr int kReadAhead = RA;
 constexpr int kReadAheadLevel = RL;
+constexpr int kGradientLevel = GL;
 
 /// Bytes of logits that one thread takes at a time: some 10 us of work.
 constexpr size_t kChunkBytes = size_t{128} << 10;

@@ -1,0 +1,112 @@
+/** Uses that must not compile: each line below a `@ts-expect-error` is an error of its own kind, or this file is. */
+import {
+  a2tgpo,
+  type Credit,
+  type Estimator,
+  estimateAdvantages,
+  estimator,
+  gatherLogProbsSync,
+  grpo,
+  policyLossSync,
+  segmentTurns,
+  Tensor,
+  type Turns,
+  tensor,
+} from '../../lib/index.js';
+
+declare const f32: Float32Array;
+declare const f64: Float64Array;
+declare const ids: Int32Array;
+declare const turns: Turns;
+declare const credit: Credit;
+declare const mine: Estimator;
+
+const logProbs = { logProbs: f32, oldLogProbs: f32, turns };
+const logits = { logits: f32, targets: ids, oldLogProbs: f32, turns };
+const advantages = [1];
+
+// ---- one source of credit
+// @ts-expect-error credit together with advantages
+policyLossSync({ ...logProbs, credit, advantages }, mine);
+// @ts-expect-error credit together with raw signals
+policyLossSync({ ...logProbs, credit, groups: [1] }, mine);
+// @ts-expect-error advantages together with raw signals
+policyLossSync({ ...logProbs, advantages, groups: [1] }, mine);
+// @ts-expect-error no source of credit
+policyLossSync(logProbs, mine);
+// @ts-expect-error advantages of words
+policyLossSync({ ...logProbs, advantages: ['1'] }, mine);
+// @ts-expect-error a level that advantages do not have
+policyLossSync({ ...logProbs, advantages, advantageLevel: 'sequence' }, mine);
+
+// ---- logits or log-probs
+// @ts-expect-error both
+policyLossSync({ ...logits, logProbs: f32, advantages }, mine);
+// @ts-expect-error targets beside log-probs
+policyLossSync({ ...logProbs, targets: ids, advantages }, mine);
+// @ts-expect-error logits in float64
+policyLossSync({ ...logits, logits: f64, advantages }, mine);
+// @ts-expect-error bits without a dtype
+policyLossSync({ ...logits, logits: new Uint16Array(4), advantages }, mine);
+// @ts-expect-error a tensor of integers
+policyLossSync({ ...logits, logits: Tensor.alloc([2], 'int32'), advantages }, mine);
+// @ts-expect-error old log-probs in float64
+policyLossSync({ ...logits, oldLogProbs: f64, advantages }, mine);
+
+// ---- options that do not exist there
+// @ts-expect-error temperature belongs to logits
+policyLossSync({ ...logProbs, advantages }, mine, { temperature: 1 });
+// @ts-expect-error in place of what
+policyLossSync({ ...logProbs, advantages }, mine, { inPlace: true });
+// @ts-expect-error deferred row scale of log-probs
+policyLossSync({ ...logProbs, advantages }, mine, { rowScale: 'deferred' });
+// @ts-expect-error a gradient of logits from log-probs
+policyLossSync({ ...logProbs, advantages }, mine, { out: { logits: f32 } });
+// @ts-expect-error a misspelled option
+policyLossSync({ ...logits, advantages }, mine, { inplace: true });
+// @ts-expect-error a blocking call cannot be aborted
+policyLossSync({ ...logits, advantages }, mine, { signal: new AbortController().signal });
+// @ts-expect-error a device that does not exist
+policyLossSync({ ...logits, advantages }, mine, { device: 'gpu' });
+// @ts-expect-error gathering has no gradient to scale
+gatherLogProbsSync({ logits: f32, targets: ids }, { gradScale: 2 });
+
+// ---- results keep their kind
+// @ts-expect-error a tensor gives a tensor
+policyLossSync({ ...logits, logits: Tensor.alloc([2, 2], 'f16'), advantages }, mine).grad.logits satisfies Float32Array;
+// @ts-expect-error log-probs have no gradient of logits
+void policyLossSync({ ...logProbs, advantages }, mine).grad.logits;
+// @ts-expect-error a Uint16Array implies no dtype
+tensor(new Uint16Array(2), [2]);
+// @ts-expect-error data of another dtype
+tensor(f64, [2], 'f32');
+
+// ---- estimators without effectless options
+// @ts-expect-error cliprange is clip
+a2tgpo({ cliprange: [0.1, 0.1] });
+// @ts-expect-error a mode that does not exist
+a2tgpo({ mode: 'turn' });
+// @ts-expect-error three clip bounds
+grpo({ clip: [0.1, 0.2, 0.3] });
+// @ts-expect-error a value clamp is k3's
+grpo({ kl: { coef: 1, estimator: 'k1', valueClamp: 10 } });
+// @ts-expect-error a horizon belongs to its aggregate
+grpo({ aggregate: 'seq-mean-token-sum-norm' });
+// @ts-expect-error a form at token level
+estimator({ ...mine, ratio: { level: 'token', form: 'true' } });
+// @ts-expect-error no form at turn level
+estimator({ ...mine, ratio: { level: 'turn' } });
+// @ts-expect-error a gamma of a sum
+estimator({ ...mine, combine: { kind: 'sum', gamma: 1 } });
+// @ts-expect-error an estimator is frozen
+mine.aggregate = 'token-sum';
+
+// ---- phase A
+// @ts-expect-error groups are needed
+estimateAdvantages({ turns, outcome: [1] }, mine);
+// @ts-expect-error rows are data, not credit
+estimateAdvantages.fromRows(credit, mine);
+// @ts-expect-error spans have starts and ends
+segmentTurns({ trajectoryOffsets: ids, spans: { starts: ids } });
+// @ts-expect-error turns are made by segmentTurns, whose result is read-only
+turns.count = 3;
