@@ -7,7 +7,7 @@ import { DTYPES } from './cases/logits.js';
 import { policyLossArgs, policyLossResults } from './cases/policy_loss.js';
 import { RATIOS } from './cases/surrogate.js';
 import { describeTargets } from './support/backends.js';
-import { encode, expectSameBits, ulp32 } from './support/numbers.js';
+import { encode, expectSameBits, type Numbers, ulp32 } from './support/numbers.js';
 import { random } from './support/random.js';
 
 const ROWS = 9;
@@ -150,21 +150,74 @@ describeTargets(() => {
     });
 
     test('the same bits with 1, 2, 3 and 8 threads', () => {
-      const results = [1, 2, 3, 8].map((threads) => {
-        configure({ threads });
-        expect(info().threads).toBe(threads);
-        const args = policyLossArgs({ ...variant, dtype: 'f32', inPlace: true, nonFinite: 'throw', trajectories: 40 });
-        expect(ops().policyLoss(args).code).toBe('ok');
-        return args;
-      });
+      const make = () =>
+        policyLossArgs({ ...variant, dtype: 'f32', inPlace: true, nonFinite: 'throw', trajectories: 40 });
+      const results = THREADS.map((threads) => withThreads(threads, () => fused(make())));
       for (const args of results.slice(1)) expectSameResults(args, results[0]);
     });
+
+    test.each([5, 16_411])('the first bad row of %i columns is named, whatever the threads', (width) => {
+      const args = policyLossArgs({ ...variant, dtype: 'f32', inPlace: false, nonFinite: 'throw', width });
+      const active = Array.from(args.surrogate.actionMask.keys()).filter((n) => args.surrogate.actionMask[n] === 1);
+      const bad = [active[9], active[10], active[30], active[active.length - 1]];
+      for (const n of bad) args.gather.logits.data[n * width + 3] = Number.NaN;
+      // Log-probs are looked at after all logits.
+      args.surrogate.oldLogProbs[active[2]] = Number.NaN;
+      for (const threads of THREADS) {
+        const status = withThreads(threads, () => ops().policyLoss(args));
+        expect(status).toEqual({ code: 'non-finite-logits', position: bad[0] });
+      }
+    });
+
+    function fused(args: PolicyLossArgs): PolicyLossArgs {
+      expect(ops().policyLoss(args).code).toBe('ok');
+      return args;
+    }
+  });
+
+  // Turns and trajectories of 0.2 to 5 MB: below and above what one thread takes alone, and more than a window of them.
+  test.each(['token', 'turn straight-through', 'sequence true'])(
+    'long rows, %s: the same bits with 1, 2 and 3 threads, fused or not',
+    { timeout: 60_000 },
+    (ratio) => {
+      const variant = {
+        withStatistics: true,
+        withKl: false,
+        deferred: false,
+        inPlace: true,
+        nonFinite: 'throw',
+      } as const;
+      const args = policyLossArgs({ ...variant, ratio, dtype: 'f32', trajectories: 8, width: 60_011 });
+      const logits = args.gather.logits.data.slice();
+      runComposed(ops(), args);
+      const composed = Object.entries(policyLossResults(args)).map(([name, array]) => [name, array.slice()] as const);
+      for (const threads of [1, 2, 3]) {
+        args.gather.logits.data.set(logits);
+        expect(withThreads(threads, () => ops().policyLoss(args)).code).toBe('ok');
+        const results: Record<string, Numbers> = policyLossResults(args);
+        for (const [name, expected] of composed) expectSameBits(results[name], expected, `${name}, ${threads} threads`);
+      }
+    },
+  );
+
+  test.each(DTYPES)('few long rows of %s, shared by column segments: the same bits with any threads', (dtype) => {
+    const rows = matrix(dtype, 50_003);
+    const results = THREADS.map((threads) => withThreads(threads, () => run(ops(), rows, 0, 3)));
+    for (const result of results.slice(1)) expectSameRows(result, results[0], 0, rows.width);
   });
 });
 
-const threads = info().threads;
+const THREADS = [1, 2, 3, 8];
+
+function withThreads<T>(threads: number, run: () => T): T {
+  configure({ threads });
+  expect(info().threads).toBe(threads);
+  return run();
+}
+
+const initial = info().threads;
 afterAll(() => {
-  if (threads !== null) configure({ threads });
+  if (initial !== null) configure({ threads: initial });
 });
 
 function runComposed(ops: Ops, { statistics, gather, surrogate, gradient }: PolicyLossArgs): void {

@@ -1,5 +1,7 @@
 /** The command line of the demo. */
 
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface Options {
@@ -17,7 +19,7 @@ const usage = `Trains a small search agent end to end through the turnwise loss.
   npm run demo -- [options]
 
   --estimator a2tgpo|grpo   how turns get credit            (a2tgpo)
-  --steps N                 training steps of a run         (150)
+  --steps N                 training steps of a run         (120)
   --seeds N                 runs, with seeds s, s+1, ...    (1)
   --seed S                  seed of the first run           (0)
   --out FILE                SVG plot of the success rate    (out/search_agent.svg)
@@ -32,7 +34,7 @@ export function readOptions(args: readonly string[]): Options {
       strict: true,
       options: {
         estimator: { type: 'string', default: 'a2tgpo' },
-        steps: { type: 'string', default: '150' },
+        steps: { type: 'string', default: '120' },
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '0' },
         out: { type: 'string', default: 'out/search_agent.svg' },
@@ -47,6 +49,7 @@ export function readOptions(args: readonly string[]): Options {
     if (estimator !== 'a2tgpo' && estimator !== 'grpo') {
       throw new Error(`--estimator: expected a2tgpo or grpo, received "${estimator}"`);
     }
+    checkWritable(values.out);
     return {
       estimator,
       steps: integer('--steps', values.steps, 1),
@@ -66,4 +69,14 @@ function integer(name: string, text: string, least: number): number {
     throw new Error(`${name}: expected an integer of at least ${least}, received "${text}"`);
   }
   return value;
+}
+
+/** Now, and not after the training. */
+function checkWritable(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    closeSync(openSync(file, 'a'));
+  } catch (problem) {
+    throw new Error(`--out: cannot write ${file} (${problem instanceof Error ? problem.message : problem})`);
+  }
 }

@@ -1,7 +1,6 @@
 /** What the demo prints and draws. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { svgLinePlot } from '../shared/svg_plot.js';
 import { terminalPlot } from '../shared/terminal_plot.js';
 import { questionText } from './environment.js';
@@ -18,25 +17,24 @@ export interface Run {
 }
 
 export const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+const wholePercent = (share: number): string => `${Math.round(100 * share)} %`;
 
-export interface Speed {
-  tokensPerSecond: number;
-  /** Share of the time spent in Turnwise. */
-  lossShare: number;
+export function statusLine({ successRate, meanGain, clipFraction }: StepReport): string {
+  const gains = meanGain.map((gain) => (Number.isNaN(gain) ? '-' : signed(gain)));
+  return `success ${percent(successRate).padStart(5)}  gain by turn ${gains.join(' ')}  clipped ${percent(clipFraction)}`;
 }
 
-export function statusLine(
-  { successRate, meanGain, clipFraction }: StepReport,
-  { tokensPerSecond, lossShare }: Speed,
-): string {
-  const gains = meanGain.map((gain) => (Number.isNaN(gain) ? '-' : signed(gain))).join(' ');
-  return [
-    `success ${percent(successRate).padStart(5)}`,
-    `gain by turn ${gains}`,
-    `clipped ${percent(clipFraction)}`,
-    `${(tokensPerSecond / 1000).toFixed(0)}k tokens/s`,
-    `${percent(lossShare)} in turnwise`,
-  ].join('  ');
+/** Adds up the steps it is given: how fast they went, and how much of that was Turnwise. */
+export function speedometer(): (step: StepReport) => string {
+  const started = performance.now();
+  let tokens = 0;
+  let lossSeconds = 0;
+  return (step) => {
+    tokens += step.tokens;
+    lossSeconds += step.lossSeconds;
+    const seconds = (performance.now() - started) / 1000;
+    return `${Math.round(tokens / seconds / 1000)}k tokens/s  loss ${percent(lossSeconds / seconds)} of the time`;
+  };
 }
 
 /** An episode turn by turn, with the information gain [turns] of each. */
@@ -57,12 +55,12 @@ export function episodeText({ question, tokens, actionMask, outcome }: Trajector
   return [`  ${questionText(question)}  (${textOf(question.answer)})`, ...lines].join('\n');
 }
 
-const signed = (value: number): string => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(1)}`;
+const signed = (value: number): string => `${value <= -0.005 ? '-' : '+'}${Math.abs(value).toFixed(2)}`;
 
 export function plotRuns(runs: readonly Run[], { estimator, steps }: Options): string {
   const { x, mean, low, high } = summarize(runs, steps);
   const title = `Success rate, ${titleOf(runs, estimator)}`;
-  const style = { title, xLabel: 'training step', yRange: [0, 1], formatY: percent } as const;
+  const style = { title, xLabel: 'training step', yRange: [0, 1], formatY: wholePercent } as const;
   if (runs.length === 1) return terminalPlot([{ name: estimator, x, y: mean }], style);
   const spread = [
     { name: 'mean', x, y: mean },
@@ -81,9 +79,8 @@ export function writeSvg(runs: readonly Run[], { estimator, steps, out }: Option
     xLabel: 'training step',
     yLabel: 'success rate',
     yRange: [0, 1],
-    formatY: (share) => `${Math.round(100 * share)} %`,
+    formatY: wholePercent,
   });
-  mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, svg);
   return out;
 }

@@ -3,6 +3,7 @@
  */
 
 import {
+  type Credit,
   type Estimator,
   estimateAdvantages,
   gatherLogProbsSync,
@@ -26,7 +27,7 @@ const learningRate = 1e-3;
 export interface StepReport {
   /** Share of the episodes with the right answer. */
   successRate: number;
-  /** Mean information gain by turn index; NaN where no turn had one. */
+  /** Mean information gain by turn index, without the last possible turn, which never has one; NaN where no turn had one. */
   meanGain: number[];
   /** Share of the loss tokens whose ratio was clipped. */
   clipFraction: number;
@@ -67,36 +68,49 @@ export class Trainer {
     const signals = usesGain ? { turns, groups, outcome, informationGain: gain } : { turns, groups, outcome };
     const credit = this.timed(() => estimateAdvantages(signals, this.estimator));
 
-    // The same rollouts serve for several updates; the clipped ratio keeps the policy near the one that made them.
+    const clipFraction = this.update(trajectories, batch.trajectoryOffsets, oldLogProbs, credit);
+    return {
+      successRate: successRate(trajectories),
+      meanGain: meanByTurn(turns, gain),
+      clipFraction,
+      tokens: this.tokens,
+      lossSeconds: this.lossSeconds,
+    };
+  }
+
+  /** Several updates from the same rollouts: the clipped ratio keeps the policy near theirs. Returns the share of tokens clipped. */
+  private update(
+    trajectories: readonly Trajectory[],
+    offsets: Int32Array,
+    oldLogProbs: Float32Array,
+    credit: Credit,
+  ): number {
     let clipped = 0;
-    let scored = 0;
+    let counted = 0;
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = this.random.shuffle(Array.from(groups.keys()));
-      for (const update of chunks(order, trajectoriesPerUpdate)) {
-        for (const members of chunks(update, trajectoriesPerMicroBatch)) {
-          const micro = packBatch(members.map((m) => trajectories[m]));
-          const logits = this.policy.forward(micro.features);
+      const order = this.random.shuffle(Array.from(trajectories.keys()));
+      for (const members of chunks(order, trajectoriesPerUpdate)) {
+        for (const some of chunks(members, trajectoriesPerMicroBatch)) {
+          const { features, targets, turns } = packBatch(some.map((m) => trajectories[m]));
           const input = {
-            logits,
-            targets: micro.targets,
-            oldLogProbs: rowsOf(members, batch.trajectoryOffsets, oldLogProbs),
-            turns: micro.turns,
+            logits: this.policy.forward(features),
+            targets,
+            oldLogProbs: rowsOf(some, offsets, oldLogProbs),
+            turns,
             // A slice keeps the denominators of the whole batch: any split into micro-batches adds up to the same gradient.
-            credit: credit.slice(members),
+            credit: credit.slice(some),
           };
           // In place: the gradient takes the memory of the logits.
           const { grad, metrics } = this.timed(() => policyLossSync(input, this.estimator, { inPlace: true }));
-          this.policy.backward(micro.features, grad.logits);
-          this.tokens += micro.targets.length;
+          this.policy.backward(features, grad.logits);
+          this.tokens += targets.length;
           clipped += metrics.clipFraction * metrics.tokens;
-          scored += metrics.tokens;
+          counted += metrics.tokens;
         }
         this.adam.step();
       }
     }
-    const { tokens, lossSeconds } = this;
-    const meanGain = meanByTurn(turns, gain);
-    return { successRate: successRate(trajectories), meanGain, clipFraction: clipped / scored, tokens, lossSeconds };
+    return clipped / counted;
   }
 
   /** All rollouts of one prompt are one group. */
@@ -115,21 +129,24 @@ export class Trainer {
   }
 
   /**
-   * [K] by how much each turn raised the log-prob of the true answer (which is one token here); NaN on last turns, which carry
-   * the outcome.
+   * [K] by how much each turn raised the probability that the policy gives to the true answer, had it to answer at once; NaN on
+   * last turns, which carry the outcome. (The default mode compares log-probs. Those of a language model move by less than those
+   * of this small network, which swing between -15 and 0.)
    */
   scoreAnswers(turns: Turns, trajectories: readonly Trajectory[]): Float64Array {
     const afterTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.afterTurns));
     const beforeTurns = Int32Array.from(trajectories.flatMap((trajectory) => trajectory.beforeTurns));
+    // An answer is one token here: one log-prob before the first turn, and one after each.
     const answers = Int32Array.from(trajectories, ({ question }) => question.answer);
+    const promptLogProbs = this.score(beforeTurns, answers);
     const answerLogProbs = this.score(
       afterTurns,
       turns.trajectory.map((m) => answers[m]),
     );
-    const promptLogProbs = this.score(beforeTurns, answers);
     const answerOffsets = Int32Array.from({ length: turns.count + 1 }, (_, k) => k);
     const promptOffsets = Int32Array.from({ length: answers.length + 1 }, (_, m) => m);
-    return informationGain({ turns, answerLogProbs, answerOffsets, promptLogProbs, promptOffsets });
+    const mode = 'probability';
+    return informationGain({ turns, answerLogProbs, answerOffsets, promptLogProbs, promptOffsets, mode });
   }
 
   private timed<T>(work: () => T): T {
@@ -141,8 +158,8 @@ export class Trainer {
 }
 
 function meanByTurn(turns: Turns, values: Float64Array): number[] {
-  const sums = new Array<number>(maxTurns).fill(0);
-  const counts = new Array<number>(maxTurns).fill(0);
+  const sums = new Array<number>(maxTurns - 1).fill(0);
+  const counts = new Array<number>(maxTurns - 1).fill(0);
   values.forEach((value, k) => {
     if (Number.isNaN(value)) return;
     sums[turns.index[k]] += value;

@@ -26,7 +26,7 @@ export interface TerminalPlotOptions {
 const marks = ['●', '○', '×', '+', '◆', '◇'];
 
 export function terminalPlot(series: readonly TerminalSeries[], options: TerminalPlotOptions = {}): string {
-  const { title, xLabel, width = 64, height = 14, formatY = (value) => value.toPrecision(3) } = options;
+  const { title, xLabel, width = 64, height = 15, formatY = (value) => value.toPrecision(3) } = options;
   const [xLow, xHigh] = rangeOf(series.map((one) => one.x ?? [0, Math.max(one.y.length - 1, 0)]));
   const [yLow, yHigh] = options.yRange ?? rangeOf(series.map((one) => one.y));
 

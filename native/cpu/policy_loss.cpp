@@ -131,7 +131,7 @@ void FusedStep::runShare(const Share& share) {
 bool FusedStep::runTogether(const Share* first, const Share* last) {
   const size_t firstRow = first->firstRow;
   const size_t rows = last[-1].lastRow - firstRow;
-  const size_t grain = rowsPerChunk(args_.gather.logits);
+  const size_t grain = rowsPerChunk(pool_, args_.gather.logits, rows);
   const bool read = pool_.parallelFor(rows, grain, context_, [&](size_t i) {
     if (!forward_.failedBefore(firstRow + i)) forward_.row(firstRow + i);
   });

@@ -22,7 +22,7 @@ struct PaddedPair {
   }
 };
 
-/// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one.
+/// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one, into L1 (level 3) or L2 (level 2).
 template <size_t bytes, int level>
 TURNWISE_INLINE void prefetch(const unsigned char* p) {
   for (size_t i = 0; i < bytes; i += 64) TURNWISE_PREFETCH(p + i, level);
@@ -35,7 +35,8 @@ TURNWISE_INLINE void forEachPair(const unsigned char* p, size_t count, Visit&& v
   constexpr size_t kPairs = kVectors / 2;
   F32 a, b;
   for (; count >= kPairs * kPairColumns; count -= kPairs * kPairColumns, p += kPairs * kPairBytes) {
-    prefetch<kPairs * kPairBytes, kReadAheadLevel>(p + kReadAhead);
+    prefetch<kPairs * kPairBytes, 3>(p + kReadAheadL1);
+    prefetch<kPairs * kPairBytes, 2>(p + kReadAheadL2);
     for (size_t i = 0; i < kPairs; ++i) {
       loadPair<D>(p + i * kPairBytes, a, b);
       visit(a, b, 2 * i);

@@ -26,7 +26,7 @@ TURNWISE_NOINLINE uint64_t writeGradient(const unsigned char* in, unsigned char*
 
   F32 a, b;
   for (; count >= kPairs * kPairColumns; count -= kPairs * kPairColumns) {
-    prefetch<kPairs * kPairBytes, kGradientLevel>(in + readAhead);
+    prefetch<kPairs * kPairBytes, 2>(in + readAhead);
     for (size_t i = 0; i < kPairs; ++i, in += kPairBytes, out += kPairBytes) {
       loadPair<D>(in, a, b);
       storePair<D>(out, gradient(a), gradient(b));

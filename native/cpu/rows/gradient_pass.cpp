@@ -94,8 +94,7 @@ void GradientPass::softmaxColumns(size_t n, size_t begin, size_t end, double fac
   const unsigned char* in = args_.logits.row(n);
   unsigned char* out = args_.gradient.row(n);
   GradientRow constants = gradientRow(kernels_, scale_, args_.logSumExp[n], factor);
-  const ptrdiff_t rowBytes = args_.logits.width * sizeOf(dtype); (void)rowBytes;
-  constants.readAhead = hot ? HOT : kReadAhead;
+  constants.readAhead = hot ? 0 : kGradientReadAhead;
 
   const size_t target = static_cast<uint32_t>(args_.targets[n]);
   const bool hasTarget = target >= begin && target < end;

@@ -17,7 +17,7 @@ class GradientPass {
 
   /// All rows, on the pool; false if aborted.
   bool run(ThreadPool& pool, const Context& context);
-  /// One row on this thread. `hot`: its logits were read a moment ago, so prefetch looks ahead to the next row.
+  /// One row on this thread. `hot`: its logits were read a moment ago, so nothing is prefetched.
   void row(size_t n, bool hot);
   /// Writes args.underflowed.
   void finish() const;

@@ -7,10 +7,12 @@
 
 namespace turnwise::cpu {
 
-/// Rows that make one piece of work: so many that taking it costs nothing beside doing it.
-inline size_t rowsPerChunk(const ConstRows& rows) {
+/// Rows, of `count`, that make one piece of work: neighbours, because what is prefetched past a row's end is the next one.
+inline size_t rowsPerChunk(const ThreadPool& pool, const ConstRows& rows, size_t count) {
   const size_t rowBytes = std::max<size_t>(rows.width * sizeOf(rows.dtype), 1);
-  return std::max<size_t>(kChunkBytes / rowBytes, 1);
+  const size_t share = count / (kRowsPerThread * pool.threads());
+  // Tiny rows are always taken together: a piece of work must cost more than taking it.
+  return std::max<size_t>({std::min(kChunkBytes / rowBytes, share), kSmallestChunkBytes / rowBytes, 1});
 }
 
 /// Whether there are too few rows to keep the threads busy, and rows can be split by column segments.
@@ -21,7 +23,7 @@ inline bool splitRows(const ThreadPool& pool, size_t rows, size_t segments) {
 /// body(n) for every row; false if aborted.
 template <class Body>
 bool forEachRow(ThreadPool& pool, const Context& context, const ConstRows& rows, Body&& body) {
-  return pool.parallelFor(rows.count, rowsPerChunk(rows), context, body);
+  return pool.parallelFor(rows.count, rowsPerChunk(pool, rows, rows.count), context, body);
 }
 
 /// Every target of a row with mask 1 inside [0, width).
