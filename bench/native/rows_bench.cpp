@@ -1,10 +1,13 @@
 // The row kernels beside the memory floor, in one run.
 //
-//   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno bench/native/rows_bench.cpp native/cpu/*.cpp native/cpu/rows/*.cpp -pthread -o build/rows_bench
+//   SOURCES="bench/native/rows_bench.cpp $(ls native/cpu/*.cpp native/cpu/rows/*.cpp)"
+//   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno -pthread $SOURCES -o build/rows_bench
+//   build/rows_bench [rows] [columns] [repeats]
 //
-// Floor: the fastest loop that reads the same bytes (for forward), or reads and writes them in place (for forward and gradient),
-// on the same threads in the same pieces of work, minimum over prefetch hints and distances; measured in turn with the kernels.
-// Each result is one line for people and one JSON line. A kernel faster than its floor means that the floor is wrong: exit 1.
+// Floor: the fastest loop that reads the same bytes (for forward), or reads and writes them in place (for forward and
+// gradient), on the same threads in the same pieces of work, minimum over prefetch hints and distances; measured in
+// turn with the kernels. Each result is one line for people and one JSON line. A kernel faster than its floor means
+// that the floor is wrong: exit 1.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -41,34 +44,33 @@ using Line = uint64_t __attribute__((vector_size(64), aligned(1), may_alias));
 #define WIDEST
 #endif
 
-
-#define FLOOR_LOOPS(name, hint)                                                                                \
-  WIDEST uint64_t read##name(unsigned char* p, size_t bytes, size_t distance) {                                \
-    Line a{}, b{}, c{}, d{};                                                                                   \
-    for (size_t i = 0; i + 256 <= bytes; i += 256) {                                                           \
-      if (hint >= 0) {                                                                                         \
-        __builtin_prefetch(p + i + distance, 0, hint < 0 ? 0 : hint);                                          \
-        __builtin_prefetch(p + i + 64 + distance, 0, hint < 0 ? 0 : hint);                                     \
-        __builtin_prefetch(p + i + 128 + distance, 0, hint < 0 ? 0 : hint);                                    \
-        __builtin_prefetch(p + i + 192 + distance, 0, hint < 0 ? 0 : hint);                                    \
-      }                                                                                                        \
-      a |= *reinterpret_cast<const Line*>(p + i);                                                              \
-      b |= *reinterpret_cast<const Line*>(p + i + 64);                                                         \
-      c |= *reinterpret_cast<const Line*>(p + i + 128);                                                        \
-      d |= *reinterpret_cast<const Line*>(p + i + 192);                                                        \
-    }                                                                                                          \
-    a |= b | c | d;                                                                                            \
-    return a[0] | a[1] | a[2] | a[3] | a[4] | a[5] | a[6] | a[7];                                              \
-  }                                                                                                            \
-  WIDEST uint64_t write##name(unsigned char* p, size_t bytes, size_t distance) {                               \
-    const Line flip = Line{} + 0x0000000100000001ull;                                                          \
-    for (size_t i = 0; i + 256 <= bytes; i += 256) {                                                           \
-      for (size_t j = 0; j < 256; j += 64) {                                                                   \
-        if (hint >= 0) __builtin_prefetch(p + i + j + distance, 0, hint < 0 ? 0 : hint);                       \
-        *reinterpret_cast<Line*>(p + i + j) ^= flip;                                                           \
-      }                                                                                                        \
-    }                                                                                                          \
-    return 0;                                                                                                  \
+#define FLOOR_LOOPS(name, hint)                                                                                        \
+  WIDEST uint64_t read##name(unsigned char* p, size_t bytes, size_t distance) {                                        \
+    Line a{}, b{}, c{}, d{};                                                                                           \
+    for (size_t i = 0; i + 256 <= bytes; i += 256) {                                                                   \
+      if (hint >= 0) {                                                                                                 \
+        __builtin_prefetch(p + i + distance, 0, hint < 0 ? 0 : hint);                                                  \
+        __builtin_prefetch(p + i + 64 + distance, 0, hint < 0 ? 0 : hint);                                             \
+        __builtin_prefetch(p + i + 128 + distance, 0, hint < 0 ? 0 : hint);                                            \
+        __builtin_prefetch(p + i + 192 + distance, 0, hint < 0 ? 0 : hint);                                            \
+      }                                                                                                                \
+      a |= *reinterpret_cast<const Line*>(p + i);                                                                      \
+      b |= *reinterpret_cast<const Line*>(p + i + 64);                                                                 \
+      c |= *reinterpret_cast<const Line*>(p + i + 128);                                                                \
+      d |= *reinterpret_cast<const Line*>(p + i + 192);                                                                \
+    }                                                                                                                  \
+    a |= b | c | d;                                                                                                    \
+    return a[0] | a[1] | a[2] | a[3] | a[4] | a[5] | a[6] | a[7];                                                      \
+  }                                                                                                                    \
+  WIDEST uint64_t write##name(unsigned char* p, size_t bytes, size_t distance) {                                       \
+    const Line flip = Line{} + 0x0000000100000001ull;                                                                  \
+    for (size_t i = 0; i + 256 <= bytes; i += 256) {                                                                   \
+      for (size_t j = 0; j < 256; j += 64) {                                                                           \
+        if (hint >= 0) __builtin_prefetch(p + i + j + distance, 0, hint < 0 ? 0 : hint);                               \
+        *reinterpret_cast<Line*>(p + i + j) ^= flip;                                                                   \
+      }                                                                                                                \
+    }                                                                                                                  \
+    return 0;                                                                                                          \
   }
 FLOOR_LOOPS(Plain, -1)
 FLOOR_LOOPS(L1, 3)
@@ -94,7 +96,8 @@ std::vector<FloorLoop> floorLoops(bool writes) {
 // ---------------------------------------------------------------------------------------------------- data
 
 struct Batch {
-  Batch(size_t rows, size_t columns, DType type) : count(rows), width(columns), dtype(type), bytes(rows * columns * sizeOf(type)) {
+  Batch(size_t rows, size_t columns, DType type)
+      : count(rows), width(columns), dtype(type), bytes(rows * columns * sizeOf(type)) {
     logits = allocate(bytes);
     original = allocate(bytes);
     std::mt19937_64 random(1);
@@ -106,7 +109,8 @@ struct Batch {
       const size_t target = random() % columns;
       for (size_t v = 0; v < columns; ++v) {
         const float top = v == target && n % 2 ? 15.0f : 0.0f;  // every second row is peaked, as a trained policy's are
-        cpu::storeElement(original + n * columns * sizeOf(type), type, v, values[(offset + 7 * v) & (values.size() - 1)] + top);
+        cpu::storeElement(original + n * columns * sizeOf(type), type, v,
+                          values[(offset + 7 * v) & (values.size() - 1)] + top);
       }
       targets.push_back(static_cast<int32_t>(target));
     }
@@ -131,7 +135,9 @@ struct Batch {
 #endif
     return p;
   }
-  void restore() { std::memcpy(logits, original, bytes); }
+  void restore() {
+    std::memcpy(logits, original, bytes);
+  }
 
   GatherLogProbs gather(bool withEntropy) {
     GatherLogProbs args;
@@ -261,13 +267,16 @@ bool measure(Batch& batch, const char* dtype, size_t threads, int repeats) {
   const auto report = [&](const Timing& timing, const Timing& floor) {
     const double ratio = timing.fastest() / floor.fastest(), medianRatio = timing.median() / floor.median();
     if (ratio < 1) sound = false;
-    std::printf("%-4s %zu threads  %-24s min %.4f  median %.4f ns/logit   floor %.4f / %.4f (%s)   ratio %.2f (median %.2f)\n",
-                dtype, threads, timing.name.c_str(), timing.fastest() * perLogit, timing.median() * perLogit,
-                floor.fastest() * perLogit, floor.median() * perLogit, floor.name.c_str(), ratio, medianRatio);
-    std::printf("{\"bench\":\"rows\",\"dtype\":\"%s\",\"rows\":%zu,\"columns\":%zu,\"threads\":%zu,\"kernel\":\"%s\",\"nsPerLogit\":%.5f,"
-                "\"nsPerLogitMedian\":%.5f,\"floor\":%.5f,\"ratio\":%.3f,\"ratioMedian\":%.3f}\n",
-                dtype, batch.count, batch.width, threads, timing.name.c_str(), timing.fastest() * perLogit,
-                timing.median() * perLogit, floor.fastest() * perLogit, ratio, medianRatio);
+    std::printf(
+        "%-4s %zu threads  %-24s min %.4f  median %.4f ns/logit   floor %.4f / %.4f (%s)   ratio %.2f (median %.2f)\n",
+        dtype, threads, timing.name.c_str(), timing.fastest() * perLogit, timing.median() * perLogit,
+        floor.fastest() * perLogit, floor.median() * perLogit, floor.name.c_str(), ratio, medianRatio);
+    std::printf(
+        "{\"bench\":\"rows\",\"dtype\":\"%s\",\"rows\":%zu,\"columns\":%zu,\"threads\":%zu,\"kernel\":\"%s\","
+        "\"nsPerLogit\":%.5f,"
+        "\"nsPerLogitMedian\":%.5f,\"floor\":%.5f,\"ratio\":%.3f,\"ratioMedian\":%.3f}\n",
+        dtype, batch.count, batch.width, threads, timing.name.c_str(), timing.fastest() * perLogit,
+        timing.median() * perLogit, floor.fastest() * perLogit, ratio, medianRatio);
   };
   const Timing floor = best(floors), writeFloor = best(writeFloors);
   for (const Timing& kernel : kernels) report(kernel, kernel.writes ? writeFloor : floor);

@@ -38,9 +38,9 @@ export function info(): Info {
 
 export interface Configuration {
   /** Threads of the add-on's pool, 1 to 256. Results do not depend on it. */
-  threads?: number;
+  threads?: number | undefined;
   /** SIMD target by its name in `info().simd.supported`; for tests and benchmarks. */
-  simd?: string;
+  simd?: string | undefined;
 }
 
 /** Process-wide settings of the native add-on (shared by worker threads). Without the add-on there is nothing to set. */

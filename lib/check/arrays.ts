@@ -39,15 +39,16 @@ export function int32(value: unknown, path: string, shape: string, length?: numb
   let array: Int32Array;
   if (value instanceof Int32Array) {
     checkAttached(value, path);
-    array = value.buffer instanceof SharedArrayBuffer ? value.slice() : value;
+    array = value.buffer instanceof SharedArrayBuffer ? new Int32Array(value) : value;
   } else if (isPlainArray(value)) {
     array = new Int32Array(value.length);
-    value.forEach((item, i) => {
+    for (let i = 0; i < array.length; i++) {
+      const item = value[i];
       if (!Number.isInteger(item) || (item as number) !== ((item as number) | 0)) {
         fail('ERR_RANGE', `${path}[${i}]`, 'a 32-bit integer', describe(item));
       }
       array[i] = item as number;
-    });
+    }
   } else {
     return fail('ERR_TYPE', path, `an Int32Array or an array of integers ${shape}`, describe(value));
   }
@@ -65,10 +66,11 @@ export function float64(value: unknown, path: string, shape: string, length?: nu
     array = Float64Array.from(value);
   } else if (isPlainArray(value)) {
     array = new Float64Array(value.length);
-    value.forEach((item, i) => {
+    for (let i = 0; i < array.length; i++) {
+      const item = value[i];
       if (typeof item !== 'number') fail('ERR_TYPE', `${path}[${i}]`, 'a number', describe(item));
       array[i] = item;
-    });
+    }
   } else {
     return fail('ERR_TYPE', path, `a Float64Array, a Float32Array or an array of numbers ${shape}`, describe(value));
   }
@@ -107,6 +109,26 @@ export function mask(value: unknown, path: string, length?: number): Uint8Array 
     else if (item !== 0 && item !== false) fail('ERR_RANGE', `${path}[${n}]`, '0 or 1', describe(item));
   }
   return copy;
+}
+
+/**
+ * A copy that nobody else can reach. Made by the plain constructor: `slice` could be overridden by a subclass, or give back another kind of
+ * array through Symbol.species.
+ */
+export function privateCopy<T extends Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array>(
+  array: T,
+): T {
+  const Elements = [Float32Array, Float64Array, Int32Array, Uint16Array].find((kind) => array instanceof kind);
+  return new (Elements ?? Uint8Array)(array) as T;
+}
+
+/** Every active token's value is finite. */
+export function finiteTokens(values: Float32Array, path: string, active: Uint8Array): void {
+  for (let n = 0; n < values.length; n++) {
+    if (active[n] === 1 && !Number.isFinite(values[n])) {
+      fail('ERR_NON_FINITE', `${path}[${n}]`, 'a finite log-prob', String(values[n]));
+    }
+  }
 }
 
 /** CSR offsets [M+1]: from 0, never decreasing, to the number of tokens. */

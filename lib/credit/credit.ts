@@ -1,11 +1,20 @@
-import { type Integers, int32 } from '../check/arrays.js';
+import { describe } from '../check/describe.js';
+import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
-import type { Denominators } from './denominators.js';
-import type { CreditRows } from './rows.js';
+import { countDenominators, type Denominators } from './denominators.js';
+import { type CreditRows, SIGNAL_NAMES } from './rows.js';
 import type { Signals } from './signals.js';
 import type { GroupStats } from './turn_statistics.js';
+
+/** Ids of trajectories: integers, not necessarily 32-bit. */
+export type TrajectoryIds = readonly number[] | Int32Array | Float64Array;
+
+export interface SliceOptions {
+  /** Default 'keep'. */
+  denominators?: 'keep' | 'own' | undefined;
+}
 
 interface Parts {
   estimator: Estimator;
@@ -35,6 +44,9 @@ export class Credit {
   readonly groupStats: readonly GroupStats[];
   readonly #signals: Signals;
   readonly #trajectoryIds: Float64Array;
+  // Made at the first slice: a loop over micro-batches would otherwise make them each time.
+  #positions: Map<number, number> | undefined;
+  #firstTurn: Int32Array | undefined;
 
   /** @internal Use estimateAdvantages. */
   constructor(parts: Parts) {
@@ -60,53 +72,42 @@ export class Credit {
   }
 
   /**
-   * The credit of some trajectories, in the order given, with the denominators of the whole: what a micro-batch of them takes.
+   * The credit of some trajectories, in the order given.
+   *
+   * By default it keeps the denominators: a micro-batch, whose gradients add up to that of the whole. With `denominators: 'own'` it counts its own
+   * tokens, turns and sequences: a mini-batch, which gets an optimiser step for itself (and can be sliced again into micro-batches).
    * @param trajectories trajectory ids (positions in the batch, unless `trajectoryIds` were given).
    */
-  slice(trajectories: Integers | readonly number[]): Credit {
-    const wanted = Array.isArray(trajectories) ? trajectories : int32(trajectories, 'trajectories', '[m]');
-    const { turns } = this.#signals;
-    const position = new Map<number, number>();
-    this.#trajectoryIds.forEach((id, m) => {
-      position.set(id, m);
-    });
-    const firstTurn = firstTurns(turns, this.#trajectoryIds.length);
-    const picked: number[] = [];
-    const seen = new Set<number>();
-    const keptTurns: number[] = [];
+  slice(trajectories: TrajectoryIds, options: SliceOptions = {}): Credit {
+    const fields = new Fields(options, 'options');
+    const own = fields.oneOf('denominators', ['keep', 'own'], 'keep') === 'own';
+    fields.end();
+    const picked = this.#positionsOf(trajectories);
+    const { turns, groups, outcome, turnRewards, informationGain } = this.#signals;
+    this.#firstTurn ??= firstTurns(turns, this.#trajectoryIds.length);
+    const kept: number[] = [];
     const newTrajectory: number[] = [];
-    for (const [i, id] of wanted.entries()) {
-      const m = position.get(id);
-      if (m === undefined || seen.has(m)) {
-        throw new InvalidInputError({
-          code: 'ERR_RANGE',
-          path: `trajectories[${i}]`,
-          expected: m === undefined ? `the id of one of the ${position.size} trajectories` : 'each trajectory once',
-          received: String(id),
-        });
+    for (const [i, m] of picked.entries()) {
+      for (let k = this.#firstTurn[m]; k < this.#firstTurn[m + 1]; k++) {
+        kept.push(k);
+        newTrajectory.push(i);
       }
-      for (let k = firstTurn[m]; k < firstTurn[m + 1]; k++) {
-        keptTurns.push(k);
-        newTrajectory.push(picked.length);
-      }
-      picked.push(m);
-      seen.add(m);
     }
-    const ofTurns = (values: Float64Array) => Float64Array.from(keptTurns, (k) => values[k]);
-    const ofTurnsInt = (values: Int32Array) => Int32Array.from(keptTurns, (k) => values[k]);
+    const ofTurns = (values: Float64Array) => Float64Array.from(kept, (k) => values[k]);
+    const ofTurnsInt = (values: Int32Array) => Int32Array.from(kept, (k) => values[k]);
     const ofTrajectories = (values: Float64Array) => Float64Array.from(picked, (m) => values[m]);
-    const { groups, outcome, turnRewards, informationGain } = this.#signals;
+    const slicedTurns: Turns = {
+      count: kept.length,
+      starts: ofTurnsInt(turns.starts),
+      ends: ofTurnsInt(turns.ends),
+      tokens: ofTurnsInt(turns.tokens),
+      trajectory: Int32Array.from(newTrajectory),
+      index: ofTurnsInt(turns.index),
+    };
     return new Credit({
       estimator: this.estimator,
       signals: {
-        turns: {
-          count: keptTurns.length,
-          starts: ofTurnsInt(turns.starts),
-          ends: ofTurnsInt(turns.ends),
-          tokens: ofTurnsInt(turns.tokens),
-          trajectory: Int32Array.from(newTrajectory),
-          index: ofTurnsInt(turns.index),
-        },
+        turns: slicedTurns,
         groups: Int32Array.from(picked, (m) => groups[m]),
         outcome: outcome && ofTrajectories(outcome),
         turnRewards: turnRewards && ofTurns(turnRewards),
@@ -116,8 +117,32 @@ export class Credit {
       advantages: ofTurns(this.advantages),
       clipScale: ofTurns(this.clipScale),
       normalizedSignal: ofTurns(this.normalizedSignal),
-      denominators: this.denominators,
+      denominators: own ? countDenominators(slicedTurns) : this.denominators,
       groupStats: this.groupStats,
+    });
+  }
+
+  #positionsOf(trajectories: TrajectoryIds): number[] {
+    if (!(Array.isArray(trajectories) || trajectories instanceof Int32Array || trajectories instanceof Float64Array)) {
+      const expected = 'an array, Int32Array or Float64Array of trajectory ids';
+      const received = describe(trajectories);
+      throw new InvalidInputError({ code: 'ERR_TYPE', path: 'trajectories', expected, received });
+    }
+    this.#positions ??= new Map(Array.from(this.#trajectoryIds, (id, m) => [id, m]));
+    const positions = this.#positions;
+    const seen = new Set<number>();
+    return Array.from(trajectories as ArrayLike<number>, (id, i) => {
+      const m = positions.get(id);
+      if (m === undefined || seen.has(m)) {
+        throw new InvalidInputError({
+          code: 'ERR_RANGE',
+          path: `trajectories[${i}]`,
+          expected: m === undefined ? `the id of one of the ${positions.size} trajectories` : 'each trajectory once',
+          received: String(id),
+        });
+      }
+      seen.add(m);
+      return m;
     });
   }
 
@@ -132,6 +157,7 @@ export class Credit {
     const first = firstTurns(turns, groups.length);
     return {
       version: 1,
+      signals: SIGNAL_NAMES.filter((name) => this.#signals[name] !== null),
       trajectories: Array.from(groups, (group, m) => ({
         id: this.#trajectoryIds[m],
         group,

@@ -31,10 +31,10 @@ export function countDenominators(turns: Turns): Denominators {
   return Object.freeze({ tokens, turns: withTokens, sequences });
 }
 
-/** Checks a denominators object. */
-export function readDenominators(value: unknown, path: string): Denominators {
+/** Checks a denominators object. @param least counts of a part that they include. */
+export function readDenominators(value: unknown, path: string, least?: Denominators): Denominators {
   const fields = new Fields(value, path);
-  const count = (name: string) => fields.number(name, { integer: true, min: 0 });
+  const count = (name: keyof Denominators) => fields.number(name, { integer: true, min: least?.[name] ?? 0 });
   const result = { tokens: count('tokens'), turns: count('turns'), sequences: count('sequences') };
   fields.end();
   return Object.freeze(result);

@@ -1,11 +1,11 @@
 import { type Device, selectBackend } from '../backend/select.js';
-import { float64, type Integers, type Mask } from '../check/arrays.js';
+import { float64, type Integers, type Mask, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
-import { Credit } from './credit.js';
+import { Credit, type TrajectoryIds } from './credit.js';
 import { countDenominators } from './denominators.js';
 import { type CreditRows, mergeRows } from './rows.js';
 import { type CreditSignals, readSignals, type Signals } from './signals.js';
@@ -13,17 +13,17 @@ import { groupStats, statisticsError, turnStatisticsArgs } from './turn_statisti
 
 export interface EstimateAdvantagesInput extends CreditSignals {
   /** From segmentTurns. May be left out, with trajectoryOffsets, where the estimator needs no turns: a trajectory is then one turn. */
-  turns?: Turns;
+  turns?: Turns | undefined;
   /** [M+1] checked against turns. */
-  trajectoryOffsets?: Integers;
+  trajectoryOffsets?: Integers | undefined;
   /** [N] checked against turns. */
-  actionMask?: Mask;
+  actionMask?: Mask | undefined;
   /** [M] ids that are unique over all parts of a data-parallel batch. Default: positions. */
-  trajectoryIds?: Float64Array | readonly number[];
+  trajectoryIds?: TrajectoryIds | undefined;
 }
 
 export interface EstimateAdvantagesOptions {
-  device?: Device;
+  device?: Device | undefined;
 }
 
 /**
@@ -44,12 +44,13 @@ function estimate(
   const rawIds = fields.take('trajectoryIds');
   fields.end();
   const ids = rawIds === undefined ? positions(signals.groups.length) : readIds(rawIds, signals.groups.length);
-  return run(signals, ids, checked, options);
+  return run(ownCopies(signals), ids, checked, options);
 }
 
 /**
  * Credit over the union of several parts: `rows` as `credit.rows()` gives them, from any number of ranks in any order. Repeated
- * trajectories (same id, same content) count once. The result's trajectories are ordered by id.
+ * trajectories (same id, same content) count once. The result's trajectories are ordered by id: take a rank's own, in its own order, by
+ * `.slice(ids)`.
  */
 function fromRows(
   rows: CreditRows | readonly CreditRows[],
@@ -69,7 +70,8 @@ function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator
   optionFields.end();
   const args = turnStatisticsArgs(signals, estimator);
   const status = backend.ops.turnStatistics(args);
-  if (status.code !== 'ok') throw statisticsError(status);
+  if (status.code !== 'ok') throw statisticsError(status, backend.name);
+  checkFinite(args.advantages);
   return new Credit({
     estimator,
     signals,
@@ -82,12 +84,46 @@ function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator
   });
 }
 
+/** A Credit outlives the call, and the caller may fill these arrays with the next batch. */
+function ownCopies(signals: Signals): Signals {
+  const { turns, groups, outcome, turnRewards, informationGain } = signals;
+  const { count, starts, ends, tokens, trajectory, index } = turns;
+  return {
+    turns: {
+      count,
+      starts: privateCopy(starts),
+      ends: privateCopy(ends),
+      tokens: privateCopy(tokens),
+      trajectory: privateCopy(trajectory),
+      index: privateCopy(index),
+    },
+    groups: privateCopy(groups),
+    outcome: outcome && privateCopy(outcome),
+    turnRewards: turnRewards && privateCopy(turnRewards),
+    informationGain: informationGain && privateCopy(informationGain),
+  };
+}
+
 function positions(count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, m) => m);
 }
 
+/** Statistics of huge or nearly equal values can overflow where eps is tiny. */
+function checkFinite(advantages: Float64Array): void {
+  const at = advantages.findIndex((advantage) => !Number.isFinite(advantage));
+  if (at < 0) return;
+  throw new InvalidInputError({
+    code: 'ERR_NON_FINITE',
+    path: `advantages[${at}]`,
+    expected: 'finite credit',
+    received: String(advantages[at]),
+    hint: 'The signals of its group are too large, or eps and varianceFloor too small for them',
+  });
+}
+
 function readIds(value: unknown, count: number): Float64Array {
-  const ids = float64(value, 'trajectoryIds', '[M]', count);
+  const real = value instanceof Int32Array ? Float64Array.from(value) : value;
+  const ids = privateCopy(float64(real, 'trajectoryIds', '[M]', count));
   const seen = new Set<number>();
   ids.forEach((id, m) => {
     if (Number.isSafeInteger(id) && !seen.has(id)) {

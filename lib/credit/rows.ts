@@ -1,9 +1,11 @@
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
+import { readTurns } from '../data/read_turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
 import { needs } from '../estimator/plan.js';
-import type { Signals } from './signals.js';
+import type { Needs } from '../estimator/stages/channel.js';
+import { checkLastTurns, type Signals } from './signals.js';
 
 /** One trajectory's raw signals; null = no signal (NaN), so that JSON keeps it. */
 export interface CreditRow {
@@ -20,50 +22,75 @@ export interface CreditRow {
 
 export interface CreditRows {
   version: 1;
+  /** The signals that the rows carry; an estimator that needs another one refuses them. */
+  signals: SignalName[];
   trajectories: CreditRow[];
 }
 
+export type SignalName = (typeof SIGNAL_NAMES)[number];
+export const SIGNAL_NAMES = ['outcome', 'turnRewards', 'informationGain'] as const;
+
 /** Parts put together: trajectories by ascending id, so that no result depends on how they were split. */
 export function mergeRows(parts: readonly CreditRows[], estimator: Estimator): { signals: Signals; ids: Float64Array } {
-  const rows = parts.flatMap((part, p) => {
-    const fields = new Fields(part, `rows[${p}]`);
-    fields.number('version', { integer: true, min: 1, max: 1 });
-    const trajectories = fields.take('trajectories');
-    fields.end();
-    if (!Array.isArray(trajectories)) {
-      const path = `rows[${p}].trajectories`;
-      throw new InvalidInputError({ code: 'ERR_TYPE', path, expected: 'an array', received: describe(trajectories) });
-    }
-    return trajectories.map((row, i) => readRow(row, `rows[${p}].trajectories[${i}]`));
-  });
+  const needed = needs(estimator);
+  const rows = parts.flatMap((part, p) => readPart(part, `rows[${p}]`, needed));
   rows.sort((a, b) => a.id - b.id);
   const unique = rows.filter((row, i) => i === 0 || !isRepeated(rows[i - 1], row));
-  const turns = unique.flatMap((row, m) => row.index.map((index, j) => ({ m, index, tokens: row.tokens[j] })));
-  // Tokens have no place here: spans are laid out as if every loss token followed the other.
-  const ends = Int32Array.from(turns, (turn) => turn.tokens);
+  const lengths = unique.flatMap((row) => row.tokens);
+  // Rows carry no positions: spans are laid out as if loss tokens followed one another.
+  const ends = Int32Array.from(lengths);
   for (let k = 1; k < ends.length; k++) ends[k] += ends[k - 1];
-  const needed = needs(estimator);
-  const perTurn = (name: 'turnRewards' | 'informationGain') =>
-    needed[name]
-      ? Float64Array.from(unique.flatMap((row) => row[name] ?? missing(name, row)).map((value) => value ?? Number.NaN))
-      : null;
-  return {
-    ids: Float64Array.from(unique, (row) => row.id),
-    signals: {
-      turns: {
-        count: turns.length,
-        starts: Int32Array.from(ends, (end, k) => end - turns[k].tokens),
-        ends,
-        tokens: Int32Array.from(turns, (turn) => turn.tokens),
-        trajectory: Int32Array.from(turns, (turn) => turn.m),
-        index: Int32Array.from(turns, (turn) => turn.index),
-      },
-      groups: Int32Array.from(unique, (row) => row.group),
-      outcome: needed.outcome ? Float64Array.from(unique, (row) => row.outcome ?? Number.NaN) : null,
-      turnRewards: perTurn('turnRewards'),
-      informationGain: perTurn('informationGain'),
+  const turns = readTurns(
+    {
+      count: lengths.length,
+      starts: ends.map((end, k) => end - lengths[k]),
+      ends,
+      tokens: Int32Array.from(lengths),
+      trajectory: Int32Array.from(unique.flatMap((row, m) => row.index.map(() => m))),
+      index: Int32Array.from(unique.flatMap((row) => row.index)),
     },
+    'rows',
+  );
+  const real = (values: readonly (number | null)[]) => Float64Array.from(values, (value) => value ?? Number.NaN);
+  const signals: Signals = {
+    turns,
+    groups: Int32Array.from(unique, (row) => row.group),
+    outcome: needed.outcome ? real(unique.map((row) => row.outcome)) : null,
+    turnRewards: needed.turnRewards ? real(unique.flatMap((row) => row.turnRewards ?? [])) : null,
+    informationGain: needed.informationGain ? real(unique.flatMap((row) => row.informationGain ?? [])) : null,
   };
+  checkLastTurns(signals, estimator);
+  return { ids: Float64Array.from(unique, (row) => row.id), signals };
+}
+
+function readPart(part: unknown, path: string, needed: Needs): CreditRow[] {
+  const fields = new Fields(part, path);
+  fields.number('version', { integer: true, min: 1, max: 1 });
+  const signals = fields.take('signals');
+  const trajectories = fields.take('trajectories');
+  fields.end();
+  for (const [name, value] of Object.entries({ signals, trajectories })) {
+    if (Array.isArray(value)) continue;
+    const received = describe(value);
+    throw new InvalidInputError({ code: 'ERR_TYPE', path: `${path}.${name}`, expected: 'an array', received });
+  }
+  for (const name of SIGNAL_NAMES) {
+    if (!needed[name] || (signals as unknown[]).includes(name)) continue;
+    const expected = `${name}, which the estimator needs`;
+    throw new InvalidInputError({
+      code: 'ERR_MISSING',
+      path: `${path}.signals`,
+      expected,
+      received: describe(signals),
+    });
+  }
+  return Array.from(trajectories as unknown[], (row, i) => {
+    const read = readRow(row, `${path}.trajectories[${i}]`);
+    for (const name of ['turnRewards', 'informationGain'] as const) {
+      if (needed[name] && read[name] === null) missing(`${path}.trajectories[${i}].${name}`);
+    }
+    return read;
+  });
 }
 
 /** The same trajectory twice (a padded or fanned-out row) counts once; the same id with other content is an error. */
@@ -76,8 +103,7 @@ function isRepeated(a: CreditRow, b: CreditRow): boolean {
   throw new InvalidInputError({ code: 'ERR_RANGE', path: 'rows', expected, received, hint });
 }
 
-function missing(name: string, row: CreditRow): never {
-  const path = `rows: trajectory ${row.id}, ${name}`;
+function missing(path: string): never {
   throw new InvalidInputError({ code: 'ERR_MISSING', path, expected: 'one value per turn', received: 'null' });
 }
 
@@ -85,7 +111,7 @@ function readRow(value: unknown, path: string): CreditRow {
   const fields = new Fields(value, path);
   const index = integers(fields, 'index', undefined);
   const row: CreditRow = {
-    id: fields.number('id', { integer: true }),
+    id: fields.number('id', { integer: true, min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER }),
     group: fields.number('group', { integer: true, min: -(2 ** 31), max: 2 ** 31 - 1 }),
     outcome: fields.numberOrNull('outcome', {}, null),
     index,
@@ -100,7 +126,8 @@ function readRow(value: unknown, path: string): CreditRow {
 function integers(fields: Fields, name: string, length: number | undefined): number[] {
   const value = fields.take(name);
   const fits = (item: unknown) => Number.isInteger(item) && (item as number) >= 0 && (item as number) < 2 ** 31;
-  if (Array.isArray(value) && (length === undefined || value.length === length) && value.every(fits)) return [...value];
+  if (Array.isArray(value) && (length === undefined || value.length === length) && Array.from(value).every(fits))
+    return [...value];
   const expected = `an array of ${length ?? 'any number of'} counts`;
   throw new InvalidInputError({ code: 'ERR_TYPE', path: fields.at(name), expected, received: describe(value) });
 }
@@ -108,7 +135,8 @@ function integers(fields: Fields, name: string, length: number | undefined): num
 function reals(fields: Fields, name: string, length: number): (number | null)[] | null {
   const value = fields.take(name) ?? null;
   const fits = (item: unknown) => item === null || (typeof item === 'number' && Number.isFinite(item));
-  if (value === null || (Array.isArray(value) && value.length === length && value.every(fits))) return value;
+  if (value === null || (Array.isArray(value) && value.length === length && Array.from(value).every(fits)))
+    return value;
   const expected = `null, or an array of ${length} numbers or nulls`;
   throw new InvalidInputError({ code: 'ERR_TYPE', path: fields.at(name), expected, received: describe(value) });
 }

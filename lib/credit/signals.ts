@@ -9,14 +9,14 @@ import { lastTurnCarriesOutcome, needs } from '../estimator/plan.js';
 
 /** The signals of a batch, by name. Those that the estimator does not use are refused. */
 export interface CreditSignals {
-  /** [M] prompt id of each trajectory: any integers, any order, groups of any size. */
+  /** [M] prompt id of each trajectory: any 32-bit integers, any order, groups of any size. */
   groups: Integers;
   /** [M] outcome reward; NaN = unscored, the trajectory stays out. */
-  outcome?: Reals;
+  outcome?: Reals | undefined;
   /** [K] information gain of each turn; NaN = no signal. */
-  informationGain?: Reals;
+  informationGain?: Reals | undefined;
   /** [K] reward of each turn; NaN = no signal. */
-  turnRewards?: Reals;
+  turnRewards?: Reals | undefined;
 }
 
 /** Checked signals in the types that ops take. */
@@ -56,11 +56,13 @@ export function readSignals(fields: Fields, estimator: Estimator, layout: Layout
     turnRewards: read('turnRewards', '[K]', turns.count),
     informationGain: read('informationGain', '[K]', turns.count),
   };
-  if (signals.informationGain && lastTurnCarriesOutcome(estimator)) checkLastTurns(signals.informationGain, turns);
+  checkLastTurns(signals, estimator);
   return signals;
 }
 
-function checkLastTurns(informationGain: Float64Array, turns: Turns): void {
+/** Where the last turn carries the outcome, a gain of its own would have no effect. */
+export function checkLastTurns({ informationGain, turns }: Signals, estimator: Estimator): void {
+  if (!informationGain || !lastTurnCarriesOutcome(estimator)) return;
   for (let k = 0; k < turns.count; k++) {
     const last = k + 1 === turns.count || turns.trajectory[k + 1] !== turns.trajectory[k];
     if (!last || Number.isNaN(informationGain[k])) continue;
@@ -69,7 +71,7 @@ function checkLastTurns(informationGain: Float64Array, turns: Turns): void {
       path: `informationGain[${k}]`,
       expected: 'NaN on the last turn of a trajectory (it carries the outcome)',
       received: String(informationGain[k]),
-      hint: `Trajectory ${turns.trajectory[k]}. An estimator whose signal has lastTurn: "signal" would use it`,
+      hint: `Trajectory ${turns.trajectory[k]}. To use it: a2tgpo({ lastTurn: "signal" })`,
     });
   }
 }

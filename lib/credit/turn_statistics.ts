@@ -1,3 +1,4 @@
+import { opError } from '../backend/op_error.js';
 import { GROUP_STAT_SLOTS, type GroupStatSlot, type Status, type TurnStatisticsArgs } from '../backend/ops.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
@@ -38,7 +39,7 @@ export function groupStats(args: TurnStatisticsArgs): GroupStats[] {
 }
 
 /** Statuses that only turnStatistics gives. */
-export function statisticsError({ code, position }: Status): Error {
+export function statisticsError({ code, position }: Status, device: string): Error {
   if (code === 'group-of-one') {
     return new InvalidInputError({
       code: 'ERR_SINGLETON',
@@ -47,5 +48,5 @@ export function statisticsError({ code, position }: Status): Error {
       received: `a group of one, at turn or trajectory ${position}`,
     });
   }
-  return new Error(`turnwise: turnStatistics ended with ${code} at ${position}`);
+  return opError('turnStatistics', { code, position }, device);
 }

@@ -11,16 +11,16 @@ export interface InformationGainInput {
   /** [K+1] offsets into answerLogProbs; an empty span = the answer could not be scored after this turn. */
   answerOffsets: Integers;
   /** [P] the same, scored before the first turn; with it the first turn has a signal too. */
-  promptLogProbs?: Reals;
+  promptLogProbs?: Reals | undefined;
   /** [M+1] offsets into promptLogProbs. */
-  promptOffsets?: Integers;
+  promptOffsets?: Integers | undefined;
   /**
    * With l the mean log-prob of the answer's tokens: 'log-prob' (default) l_k - l_{k-1}, the A²TGPO release; 'probability'
    * exp(l_k) - exp(l_{k-1}), the IGPO release.
    */
-  mode?: 'log-prob' | 'probability';
+  mode?: 'log-prob' | 'probability' | undefined;
   /** 'outcome' (default): the last turn carries the outcome and has no gain of its own; 'signal': it has one. */
-  lastTurn?: 'outcome' | 'signal';
+  lastTurn?: 'outcome' | 'signal' | undefined;
 }
 
 /**
@@ -66,7 +66,7 @@ export function informationGain(input: InformationGainInput): Float64Array {
   const belief = (values: Float64Array, begin: number, end: number, path: string): number => {
     let sum = 0;
     for (let i = begin; i < end; i++) {
-      if (!(values[i] <= 0) || values[i] === -Infinity) {
+      if (!(values[i] <= ROUNDING) || values[i] === -Infinity) {
         const expected = 'a finite log-prob (at most 0)';
         throw new InvalidInputError({
           code: 'ERR_RANGE',
@@ -98,6 +98,9 @@ export function informationGain(input: InformationGainInput): Float64Array {
   }
   return gain;
 }
+
+/** Inference engines report log-probs that rounding lifted just above 0. */
+const ROUNDING = 1e-5;
 
 function readOffsetsOf(
   value: unknown,

@@ -1,6 +1,7 @@
 import type { Rows, TurnStatisticsArgs } from '../backend/ops.js';
 import {
   checkAttached,
+  finiteTokens,
   float32,
   float64,
   type Integers,
@@ -27,12 +28,12 @@ export type CreditSource =
   | {
       /** [K] or [N]. */
       advantages: Reals;
-      /** Of the same length: scale of the clip range. */
-      clipScale?: Reals;
+      /** Of the same length: scale of the clip range. Default 1; required where the estimator adapts it (gate.adapt). */
+      clipScale?: Reals | undefined;
       /** Needed only where K == N. */
-      advantageLevel?: 'turn' | 'token';
+      advantageLevel?: 'turn' | 'token' | undefined;
       /** Global counts; default: those of this batch. */
-      denominators?: Denominators;
+      denominators?: Denominators | undefined;
       credit?: never;
       groups?: never;
     };
@@ -41,10 +42,10 @@ interface TokenArrays {
   /** [N] log-probs at the start of the update: the ratio's denominator. */
   oldLogProbs: Float32Array;
   /** [N] reference for the KL term; given if and only if the estimator has one. */
-  refLogProbs?: Float32Array;
-  turns?: Turns;
-  trajectoryOffsets?: Integers;
-  actionMask?: Mask;
+  refLogProbs?: Float32Array | undefined;
+  turns?: Turns | undefined;
+  trajectoryOffsets?: Integers | undefined;
+  actionMask?: Mask | undefined;
 }
 
 /** Row n of `logits` scores `targets[n]`: already shifted. */
@@ -82,8 +83,14 @@ export interface CreditInputs {
   groupStats: readonly GroupStats[] | null;
 }
 
-/** @param asynchronous copy what the caller could take away while the call runs (the logits and [N] arrays follow in policy_loss). */
-export function readBatch(value: unknown, estimator: Estimator, asynchronous: boolean): Batch {
+interface ReadOptions {
+  /** Copy what the caller could take away while the call runs (the logits and [N] arrays follow in policy_loss). */
+  asynchronous: boolean;
+  /** Refuse given log-probs of loss tokens that are not finite, before anything is computed or overwritten. */
+  finite: boolean;
+}
+
+export function readBatch(value: unknown, estimator: Estimator, { asynchronous, finite }: ReadOptions): Batch {
   const fields = new Fields(value, '', 'batch');
   const rawTargets = fields.take('targets');
   const rawLogits = fields.take('logits');
@@ -103,7 +110,16 @@ export function readBatch(value: unknown, estimator: Estimator, asynchronous: bo
   const refLogProbs = readReference(fields, estimator, tokens);
   const given = readLayout(fields, tokens, isTokenwise(estimator));
   const layout = { ...given, turns: keepAll(given.turns, asynchronous) };
+  if (!layout.explicitTurns && isTurnwise(estimator)) {
+    const expected = `turns: the ratio or aggregation of "${estimator.name}" is by turn`;
+    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
+  }
   const actionMask = effectiveMask(layout, tokens);
+  if (finite) {
+    for (const [path, values] of Object.entries({ oldLogProbs, refLogProbs, logProbs })) {
+      if (values) finiteTokens(values, path, actionMask);
+    }
+  }
   const logits = rawLogits === undefined ? null : readLogits(rawLogits, 'logits', tokens);
   const targets = logits && readTargets(rawTargets, 'targets', logits.width, actionMask, tokens);
   const credit = readCredit(fields, estimator, layout, tokens, asynchronous);
@@ -142,6 +158,11 @@ function isTokenwise({ ratio, aggregate }: Estimator): boolean {
   return ratio.level === 'token' && (aggregate === 'token-mean' || aggregate === 'token-sum');
 }
 
+/** Whether the loss asks for turns that trajectories cannot stand in for. */
+function isTurnwise({ ratio, aggregate }: Estimator): boolean {
+  return ratio.level === 'turn' || aggregate === 'turn-mean-token-mean';
+}
+
 function readReference(fields: Fields, { kl, name }: Estimator, tokens: number): Float32Array | null {
   const value = fields.take('refLogProbs');
   if (kl !== null) {
@@ -174,12 +195,12 @@ function readCredit(
   }
   const [source] = sources;
   if (source === 'credit') return keepAll(fromCredit(fields.take('credit'), estimator, layout.turns), asynchronous);
+  const own = countDenominators(layout.turns);
   const rawDenominators = fields.take('denominators');
-  const denominators =
-    rawDenominators === undefined ? countDenominators(layout.turns) : readDenominators(rawDenominators, 'denominators');
+  const denominators = rawDenominators === undefined ? own : readDenominators(rawDenominators, 'denominators', own);
   if (source === 'advantages') {
     return keepAll(
-      { statistics: null, denominators, groupStats: null, ...givenAdvantages(fields, layout, tokens) },
+      { statistics: null, denominators, groupStats: null, ...givenAdvantages(fields, estimator, layout, tokens) },
       asynchronous,
     );
   }
@@ -212,7 +233,7 @@ function checkSamePart(path: string, made: unknown, given: unknown): void {
   });
 }
 
-function givenAdvantages(fields: Fields, { turns }: Layout, tokens: number) {
+function givenAdvantages(fields: Fields, estimator: Estimator, { turns }: Layout, tokens: number) {
   const advantages = float64(fields.take('advantages'), 'advantages', '[K] or [N]');
   const fitsTurns = advantages.length === turns.count;
   const fitsTokens = advantages.length === tokens;
@@ -234,6 +255,10 @@ function givenAdvantages(fields: Fields, { turns }: Layout, tokens: number) {
   }
   checkFinite(advantages, 'advantages', 'a finite number');
   const rawScale = fields.take('clipScale');
+  if (rawScale === undefined && estimator.gate.adapt !== null) {
+    const expected = `the clip scales beside advantages: the estimator "${estimator.name}" adapts its clip range`;
+    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'clipScale', expected, received: 'undefined' });
+  }
   const clipScale =
     rawScale === undefined ? null : float64(rawScale, 'clipScale', 'like advantages', advantages.length);
   if (clipScale) {

@@ -20,12 +20,12 @@ export interface GatherLogProbsInput {
   /** [N] token ids; row n scores targets[n]. */
   targets: Integers;
   /** [N] rows with 0 are not read; their results are 0. Default: every row. */
-  actionMask?: Mask;
+  actionMask?: Mask | undefined;
 }
 
 export interface GatherLogProbsOptions extends CallOptions {
   /** Default 1. */
-  temperature?: number;
+  temperature?: number | undefined;
 }
 
 export interface GatherLogProbsResult {

@@ -1,6 +1,6 @@
 /** Logits and the arrays of their shape: what is accepted, and what may cross into native code in which kind of call. */
 import type { DTypeOfLogits, Rows } from '../backend/ops.js';
-import { checkAttached, checkLength } from '../check/arrays.js';
+import { checkAttached, checkLength, privateCopy } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { InvalidInputError } from '../errors.js';
 import type { FloatDType, TypedArrayOf } from '../tensor/dtype.js';
@@ -74,15 +74,22 @@ export function gradientRows(logits: Rows, out: unknown, inPlace: boolean): Rows
     throw new InvalidInputError({ code: 'ERR_TYPE', path: 'out.logits', expected, received: `dtype ${given.dtype}` });
   }
   checkLength(given.data.length, logits.data.length, 'out.logits', '[N, V]');
+  if (given.shape && (given.shape.length !== 2 || given.shape[1] !== logits.width)) {
+    const expected = `a tensor of shape [N, ${logits.width}]`;
+    const received = `shape [${given.shape.join(', ')}]`;
+    throw new InvalidInputError({ code: 'ERR_LENGTH', path: 'out.logits', expected, received });
+  }
   checkDisjoint(given.data, logits.data);
   return { ...logits, data: given.data };
 }
 
+function overlaps(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  if (a.buffer !== b.buffer || a.byteLength === 0 || b.byteLength === 0) return false;
+  return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
+}
+
 function checkDisjoint(out: FloatArray, logits: FloatArray): void {
-  if (out.buffer !== logits.buffer || out.length === 0) return;
-  const apart =
-    out.byteOffset + out.byteLength <= logits.byteOffset || logits.byteOffset + logits.byteLength <= out.byteOffset;
-  if (apart) return;
+  if (!overlaps(out, logits)) return;
   throw new InvalidInputError({
     code: 'ERR_OVERLAP',
     path: 'out.logits',
@@ -91,9 +98,18 @@ function checkDisjoint(out: FloatArray, logits: FloatArray): void {
   });
 }
 
+/** The gradient is written while other rows' inputs are still to be read: it must not lie on any of them. */
+export function checkApart(gradient: FloatArray, inputs: Record<string, ArrayBufferView | null>): void {
+  for (const [path, input] of Object.entries(inputs)) {
+    if (input === null || !overlaps(gradient, input)) continue;
+    const expected = 'memory apart from what the gradient is written to';
+    throw new InvalidInputError({ code: 'ERR_OVERLAP', path, expected, received: 'a view that overlaps it' });
+  }
+}
+
 /** Whether an asynchronous call may keep a pointer into this array: nobody can take the memory away while it runs. */
 function isPinned(array: ArrayBufferView): boolean {
-  return array.buffer instanceof SharedArrayBuffer || owns(array);
+  return array.byteLength === 0 || array.buffer instanceof SharedArrayBuffer || owns(array);
 }
 
 /**
@@ -104,7 +120,7 @@ export function keep<T extends Float32Array | Float64Array | Int32Array | Uint16
   array: T,
   asynchronous: boolean,
 ): T {
-  return asynchronous && !isPinned(array) ? (array.slice() as T) : array;
+  return asynchronous && !isPinned(array) ? privateCopy(array) : array;
 }
 
 /** `keep` for every typed array directly in a record. */

@@ -11,7 +11,7 @@ export interface Metrics {
   readonly klNumerator: number;
   /** Loss tokens of this batch. */
   readonly tokens: number;
-  /** Tokens whose gradient a clip bound switched off: `clipFractionLow + clipFractionHigh`. */
+  /** `clipFractionLow + clipFractionHigh`: tokens whose gradient the clip range switched off (dual clip is counted apart). */
   readonly clipFraction: number;
   readonly clipFractionLow: number;
   readonly clipFractionHigh: number;
@@ -27,7 +27,7 @@ export interface Metrics {
   readonly entropy: number | null;
   /** Importance ratio at the estimator's level, over tokens; null without loss tokens. */
   readonly ratio: { readonly min: number; readonly mean: number; readonly max: number } | null;
-  /** (Σρ)² / Σρ² / tokens, in [0, 1]: 1 on-policy. */
+  /** (Σρ)² / Σρ² / tokens, in [0, 1]: 1 on-policy, 0 without weight. */
   readonly effectiveSampleSize: number;
   /** Tokens whose log-ratio hit ratio.clamp (their gradient is 0). */
   readonly clampedLogRatios: number;
@@ -75,7 +75,7 @@ export function makeMetrics(slots: Float64Array, context: Context): Metrics {
     kl: context.hasReference ? mean('klSum') : null,
     entropy: context.hasEntropy ? mean('entropySum') : null,
     ratio: tokens === 0 ? null : Object.freeze({ min: at('ratioMin'), mean: mean('ratioSum'), max: at('ratioMax') }),
-    effectiveSampleSize: tokens === 0 ? 0 : at('ratioSum') ** 2 / squares / tokens,
+    effectiveSampleSize: squares === 0 ? 0 : at('ratioSum') ** 2 / squares / tokens,
     clampedLogRatios: at('clampedLogRatio'),
     clampedKl: at('clampedKl'),
     nonFinite: at('nonFinite'),

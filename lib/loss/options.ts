@@ -7,19 +7,19 @@ import { InvalidInputError } from '../errors.js';
 /** Options of both forms of a call. */
 export interface CallOptions {
   /** Default 'auto'. */
-  device?: Device;
+  device?: Device | undefined;
   /**
    * What a row with NaN, +Infinity, only -Infinity, or a target at -Infinity does. 'throw' (default): the call throws, naming the first such
    * row; in place, the logits are then undefined. 'check-first': the same after one extra read, so that the logits are intact.
-   * 'propagate': its NaN goes into that row's results, counted in metrics.nonFinite.
+   * 'propagate': NaN (or a log-prob of -Infinity) goes into that row's results, counted in metrics.nonFinite.
    */
-  nonFinite?: NonFinite;
+  nonFinite?: NonFinite | undefined;
 }
 
 /** Options of asynchronous calls. */
 export interface AsyncOptions {
   /** Stops the call between rows; the promise rejects with the signal's reason. An in-place buffer is then undefined. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export const NON_FINITE = ['throw', 'check-first', 'propagate'] as const;
@@ -41,7 +41,7 @@ export function readSignal(fields: Fields, asynchronous: boolean): AbortSignal |
   throw new InvalidInputError({ code: 'ERR_TYPE', path: 'signal', expected, received: describe(value) });
 }
 
-/** softmax(logits / temperature). */
+/** softmax(logits / temperature), where 1 / temperature is a normal float32. */
 export function readTemperature(fields: Fields): number {
-  return fields.number('temperature', { above: 0 }, 1);
+  return fields.number('temperature', { min: 1e-38, max: 1e37 }, 1);
 }

@@ -2,12 +2,13 @@ import { METRIC_SLOTS, type NonFinite, type Rows, type SurrogateArgs } from '../
 import { float32 } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { groupStats, statisticsError } from '../credit/turn_statistics.js';
+import { InvalidInputError } from '../errors.js';
 import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
 import { lossPlan } from '../estimator/plan.js';
 import type { FloatDType } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Batch, type LogitsBatch, type LogProbsBatch, readBatch } from './batch.js';
-import { checkWritable, gradientRows, keep, type Logits } from './logits.js';
+import { checkApart, checkWritable, gradientRows, keep, type Logits } from './logits.js';
 import { type Metrics, makeMetrics } from './metrics.js';
 import {
   type AsyncOptions,
@@ -23,25 +24,25 @@ import { statusError } from './status.js';
 /** The array kind of the gradient is that of the input: a tensor gives a tensor of its dtype and shape. */
 type Like<L extends Logits> = L extends Tensor<infer D extends FloatDType> ? Tensor<D> : Float32Array;
 
-export interface LogitsOptions extends CallOptions {
+export interface LogitsOptions<L extends Logits = Logits> extends CallOptions {
   /** softmax(logits / temperature). Default 1. */
-  temperature?: number;
+  temperature?: number | undefined;
   /** Overwrite logits with their gradient. */
-  inPlace?: boolean;
-  /** Where to write the gradient. */
-  out?: { logits: Logits };
+  inPlace?: boolean | undefined;
+  /** Where to write the gradient: an array of the kind of `logits`. */
+  out?: { logits: Like<L> };
   /** Multiplies the gradient before it is rounded to the logits' dtype. Default 1. */
-  gradScale?: number;
+  gradScale?: number | undefined;
   /**
    * 'applied' (default): grad.logits is dLoss/dLogits. 'deferred': grad.logits is d logProb / d logits, unscaled, and grad.rowScale [N] the factor
    * of each row: exact, one pass at every ratio level, and apt to be applied to the hidden states instead.
    */
-  rowScale?: 'applied' | 'deferred';
+  rowScale?: 'applied' | 'deferred' | undefined;
 }
 
 export interface LogProbsOptions extends CallOptions {
   /** Multiplies the gradient. Default 1. */
-  gradScale?: number;
+  gradScale?: number | undefined;
   /** Where to write the gradient. */
   out?: { logProbs: Float32Array };
 }
@@ -81,7 +82,7 @@ export interface LogProbsResult {
 export function policyLossSync<L extends Logits>(
   batch: LogitsBatch<L>,
   estimator: EstimatorInput,
-  options?: LogitsOptions,
+  options?: LogitsOptions<L>,
 ): LogitsResult<L>;
 export function policyLossSync(
   batch: LogProbsBatch,
@@ -99,7 +100,7 @@ export function policyLossSync(batch: unknown, estimator: EstimatorInput, option
 export function policyLoss<L extends Logits>(
   batch: LogitsBatch<L>,
   estimator: EstimatorInput,
-  options?: LogitsOptions & AsyncOptions,
+  options?: LogitsOptions<L> & AsyncOptions,
 ): Promise<LogitsResult<L>>;
 export function policyLoss(
   batch: LogProbsBatch,
@@ -121,8 +122,8 @@ function prepare(
   const backend = readBackend(fields);
   const nonFinite = fields.oneOf('nonFinite', NON_FINITE, 'throw');
   const signal = readSignal(fields, asynchronous);
-  const gradScale = fields.number('gradScale', {}, 1);
-  const checked = readBatch(batch, estimator, asynchronous);
+  const gradScale = fields.number('gradScale', { min: -3e38, max: 3e38 }, 1);
+  const checked = readBatch(batch, estimator, { asynchronous, finite: nonFinite !== 'propagate' });
   const call = { backend, nonFinite, signal, gradScale, asynchronous };
   return checked.logits === null
     ? fromLogProbs(checked, estimator, fields, call)
@@ -157,9 +158,17 @@ function surrogateArgs(batch: Batch, logProbs: Float32Array, estimator: Estimato
   };
 }
 
-/** A loss over 0 of anything is 0, not NaN. */
-function lossOf({ lossNumerator, lossDenominator }: Metrics): number {
-  return lossDenominator === 0 ? 0 : lossNumerator / lossDenominator;
+/** A loss over 0 of anything is 0, not NaN. Inputs were finite, so a loss that is not has overflowed: an estimator without clamps. */
+function lossOf({ lossNumerator, lossDenominator }: Metrics, { nonFinite }: Call): number {
+  const loss = lossDenominator === 0 ? 0 : lossNumerator / lossDenominator;
+  if (Number.isFinite(loss) || nonFinite === 'propagate') return loss;
+  throw new InvalidInputError({
+    code: 'ERR_NON_FINITE',
+    path: 'loss',
+    expected: 'a finite loss',
+    received: String(loss),
+    hint: 'A ratio, KL term or advantage overflowed: see ratio.clamp and kl.logRatioClamp of the estimator',
+  });
 }
 
 function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: Call): Prepared<LogProbsResult> {
@@ -171,7 +180,7 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
   // Turn statistics are small beside everything else, and there is no fused form without logits.
   if (statistics) {
     const status = call.backend.ops.turnStatistics(statistics);
-    if (status.code !== 'ok') throw statisticsError(status);
+    if (status.code !== 'ok') throw statisticsError(status, call.backend.name);
   }
   const logProbs = keep(batch.logProbs!, call.asynchronous);
   const args = surrogateArgs(batch, logProbs, estimator, call);
@@ -195,7 +204,7 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
         temperature: null,
         backend: device,
       });
-      return { loss: lossOf(metrics), grad: { logProbs: grad }, logProbs: batch.logProbs!, metrics };
+      return { loss: lossOf(metrics, call), grad: { logProbs: grad }, logProbs, metrics };
     },
   };
 }
@@ -238,6 +247,8 @@ function fromLogits(
   const surrogate = { ...surrogateArgs(batch, logProbs, estimator, call), entropy };
   const { actionMask } = batch;
   const { statistics } = batch.credit;
+  const { oldLogProbs, refLogProbs, advantages, clipScale } = surrogate;
+  checkApart(gradient.data, { targets, oldLogProbs, refLogProbs, advantages, clipScale, ...surrogate.turns });
   const args = {
     statistics,
     gather: { logits, targets, actionMask, temperature, nonFinite: call.nonFinite, logProbs, logSumExp, entropy },
@@ -261,7 +272,6 @@ function fromLogits(
     args,
     signal: call.signal,
     finish(status) {
-      const { oldLogProbs, refLogProbs } = surrogate;
       const device = call.backend.name;
       const inputs = { targets, oldLogProbs, refLogProbs };
       if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace });
@@ -276,7 +286,7 @@ function fromLogits(
       const grad = { logits: wrap(gradient, batch.givenLogits, out, inPlace) };
       const rowScale = () => Float32Array.from(surrogate.coefficients, (coefficient) => coefficient * call.gradScale);
       return {
-        loss: lossOf(metrics),
+        loss: lossOf(metrics, call),
         grad: deferred ? { ...grad, rowScale: rowScale() } : grad,
         logProbs,
         entropy,

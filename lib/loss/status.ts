@@ -1,6 +1,7 @@
+import { opError } from '../backend/op_error.js';
 import type { Status } from '../backend/ops.js';
 import { statisticsError } from '../credit/turn_statistics.js';
-import { BackendError, InvalidInputError } from '../errors.js';
+import { InvalidInputError } from '../errors.js';
 
 /** The token arrays of a call, to say which of them held the offending value. */
 export interface TokenInputs {
@@ -37,13 +38,9 @@ export function statusError(
         received: String(at.inputs.targets?.[position]),
       });
     case 'group-of-one':
-      return statisticsError(status);
-    case 'out-of-memory':
-      return new BackendError(`${at.op}: out of memory`, { code: 'ERR_OUT_OF_MEMORY', device: at.device, op: at.op });
-    default: {
-      const message = `${at.op} ended with ${code} at ${position}; this is a defect of turnwise`;
-      return new BackendError(message, { code: 'ERR_INTERNAL', device: at.device, op: at.op });
-    }
+      return statisticsError(status, at.device);
+    default:
+      return opError(at.op, status, at.device);
   }
 }
 

@@ -3,26 +3,46 @@ import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import { type Estimator, estimator } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
-import type { ChannelInput, OutcomeChannel, ScaleStage } from '../estimator/stages/channel.js';
+import type { ChannelInput, LastTurn, OutcomeChannel, ScaleStage } from '../estimator/stages/channel.js';
 import type { Combine } from '../estimator/stages/combine.js';
 import { readClip } from './clip.js';
 
-export interface A2tgpoOptions {
-  /** Which of the four published credit assignments. Default 'turn-group-v1d', the paper's method. */
-  mode?: 'turn-group-v1d' | 'turn-group' | 'separate' | 'joint';
+interface CommonOptions {
   /** Discount over later turns. Default 1. */
-  gamma?: number;
-  /** Weight of the accumulated information gain; turn-group-v1d only. Default 0.3. */
-  alpha?: number;
-  /** Amplitude of the adaptive clip range; turn-group-v1d only. Default 0.3. */
-  beta?: number;
+  gamma?: number | undefined;
   /** [low, high] epsilons. Default [3e-3, 4e-3], fit for a mean log-ratio. */
-  clip?: readonly [low: number, high: number];
+  clip?: readonly [low: number, high: number] | undefined;
   /** Default 'token-mean'. */
-  aggregate?: Aggregate;
+  aggregate?: Aggregate | undefined;
   /** What a group of one gets. Default 'zero', as released. */
-  singleton?: Singleton;
+  singleton?: Singleton | undefined;
 }
+
+/** 'outcome' (default): the last turn carries the outcome and nothing else; 'signal': its own information gain counts too. */
+interface LastTurnOption {
+  lastTurn?: LastTurn | undefined;
+}
+
+interface AdaptiveOptions extends CommonOptions, LastTurnOption {
+  /** Which of the four published credit assignments; this is the paper's method, and the default. */
+  mode?: 'turn-group-v1d' | undefined;
+  /** Weight of the accumulated information gain. Default 0.3. */
+  alpha?: number | undefined;
+  /** Amplitude of the adaptive clip range. Default 0.3. */
+  beta?: number | undefined;
+}
+
+interface FixedOptions extends CommonOptions, LastTurnOption {
+  mode: 'turn-group' | 'separate';
+}
+
+interface JointOptions extends CommonOptions {
+  mode: 'joint';
+}
+
+export type A2tgpoOptions = AdaptiveOptions | FixedOptions | JointOptions;
+
+type Mode = 'turn-group-v1d' | 'turn-group' | 'separate' | 'joint';
 
 interface Parts {
   channels: ChannelInput[];
@@ -32,7 +52,7 @@ interface Parts {
 /** N(x; S) = (x - mean) / (sqrt(var + 1e-8) + 1e-6), population variance. */
 const SCALE: ScaleStage = { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 1e-8 };
 const MEAN = { kind: 'mean' } as const;
-/** turn-group weighs the outcome by 1.5 on every turn that has an information gain of its own. */
+/** turn-group weighs the outcome by 1.5 on every turn but the last. */
 const TURN_GROUP_OUTCOME_WEIGHT = 1.5;
 
 /**
@@ -57,6 +77,11 @@ export function a2tgpo(options: A2tgpoOptions = {}): Estimator {
   const [low, high] = readClip(fields, [3e-3, 4e-3]);
   const aggregate = readAggregate(fields, 'token-mean');
   const v1d = mode === 'turn-group-v1d';
+  if (mode === 'joint' && fields.has('lastTurn')) {
+    const received = 'lastTurn with mode "joint"';
+    throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path: 'lastTurn', expected: 'another mode', received });
+  }
+  const lastTurn = fields.oneOf('lastTurn', ['outcome', 'signal'], 'outcome');
   for (const name of ['alpha', 'beta']) {
     if (fields.has(name) && !v1d) {
       const received = `${name} with mode "${mode}"`;
@@ -68,7 +93,7 @@ export function a2tgpo(options: A2tgpoOptions = {}): Estimator {
   fields.end();
   return estimator({
     name: v1d ? 'a2tgpo' : `a2tgpo-${mode}`,
-    ...MODES[mode]({ gamma, alpha, singleton }),
+    ...MODES[mode]({ gamma, alpha, singleton, lastTurn }),
     ratio: { level: 'turn', form: 'straight-through' },
     gate: { kind: 'ppo', low, high, adapt: v1d ? { signal: 'information-gain', beta } : null },
     aggregate,
@@ -79,13 +104,14 @@ interface ModeOptions {
   gamma: number;
   alpha: number;
   singleton: Singleton;
+  lastTurn: LastTurn;
 }
 
-const MODES: Record<NonNullable<A2tgpoOptions['mode']>, (options: ModeOptions) => Parts> = {
-  'turn-group-v1d': ({ gamma, alpha, singleton }) => ({
+const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
+  'turn-group-v1d': ({ gamma, alpha, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain' },
+        signal: { kind: 'information-gain', lastTurn },
         group: { kind: 'prompt-turn', singleton },
         center: MEAN,
         scale: SCALE,
@@ -95,10 +121,10 @@ const MODES: Record<NonNullable<A2tgpoOptions['mode']>, (options: ModeOptions) =
       outcomeChannel(singleton),
     ],
   }),
-  'turn-group': ({ gamma, singleton }) => ({
+  'turn-group': ({ gamma, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain', rescale: { kind: 'match-outcome-std', floor: 1e-6 } },
+        signal: { kind: 'information-gain', lastTurn, rescale: { kind: 'match-outcome-std', floor: 1e-6 } },
         accumulate: { kind: 'discounted', gamma, bootstrap: 'outcome' },
         group: { kind: 'prompt-turn', singleton },
         center: MEAN,
@@ -107,10 +133,10 @@ const MODES: Record<NonNullable<A2tgpoOptions['mode']>, (options: ModeOptions) =
       { ...outcomeChannel(singleton), weight: { inner: TURN_GROUP_OUTCOME_WEIGHT, last: 1 } },
     ],
   }),
-  separate: ({ gamma, singleton }) => ({
+  separate: ({ gamma, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain' },
+        signal: { kind: 'information-gain', lastTurn },
         group: { kind: 'prompt', singleton },
         center: MEAN,
         scale: SCALE,

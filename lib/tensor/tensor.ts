@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { checkAttached } from '../check/arrays.js';
 import { alternatives, describe } from '../check/describe.js';
 import { BackendError, InvalidInputError } from '../errors.js';
@@ -23,7 +24,7 @@ type Owned = ArrayBuffer | SharedArrayBuffer;
  * Memory made by `Tensor.alloc` is 64-byte aligned, reference-counted by native code and therefore safe in asynchronous
  * calls, even when the buffer is transferred or disposed of while a call runs. `tensor(data, shape)` borrows the caller's array.
  */
-export class Tensor<D extends DType = DType> implements Disposable {
+export class Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
   readonly device: TensorDevice = 'cpu';
@@ -125,14 +126,19 @@ function checkDType(dtype: unknown): void {
 }
 
 function sizeOf(shape: readonly number[]): number {
+  if (!Array.isArray(shape)) {
+    const expected = 'an array of extents, as [N, V]';
+    throw new InvalidInputError({ code: 'ERR_TYPE', path: 'shape', expected, received: describe(shape) });
+  }
   let size = 1;
-  shape.forEach((extent, i) => {
-    if (!Number.isInteger(extent) || extent < 0) {
+  for (let i = 0; i < shape.length; i++) {
+    const extent: unknown = shape[i];
+    if (!Number.isInteger(extent) || (extent as number) < 0) {
       const expected = 'an integer of at least 0';
       throw new InvalidInputError({ code: 'ERR_RANGE', path: `shape[${i}]`, expected, received: describe(extent) });
     }
-    size *= extent;
-  });
+    size *= extent as number;
+  }
   if (!Number.isSafeInteger(size)) {
     const expected = 'a product of at most 2^53 - 1';
     throw new InvalidInputError({ code: 'ERR_RANGE', path: 'shape', expected, received: `[${shape.join(', ')}]` });

@@ -4,20 +4,33 @@
 #include <atomic>
 #include <cstring>
 
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define TURNWISE_X86_DISPATCH 1
+#include <cpuid.h>
+#endif
+
 namespace turnwise::cpu {
 
 namespace {
 
-/// The tables that this CPU, and its operating system, can run. A table's function is called only once that is known: its
-/// file is compiled for the target as a whole.
+#if defined(TURNWISE_X86_DISPATCH)
+/// By hand: clang before 19 does not know the name in __builtin_cpu_supports.
+bool hasF16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
+/// The tables that this CPU, and its operating system, can run. A table's function is called only once that is known:
+/// its file is compiled for the target as a whole.
 std::vector<const RowKernels*> findKernels() {
   std::vector<const RowKernels*> found;
   const auto add = [&](const RowKernels* kernels) {
     if (kernels) found.push_back(kernels);
   };
-#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+#if defined(TURNWISE_X86_DISPATCH)
   __builtin_cpu_init();  // may run before the constructor that would do it
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512) add(avx512Kernels());
@@ -29,7 +42,8 @@ std::vector<const RowKernels*> findKernels() {
 }
 
 const std::vector<const RowKernels*>& available() {
-  static const auto* kernels = new std::vector<const RowKernels*>(findKernels());  // never destroyed: exit may find it in use
+  static const auto* kernels =
+      new std::vector<const RowKernels*>(findKernels());  // never destroyed: exit may find it in use
   return *kernels;
 }
 
@@ -51,7 +65,9 @@ const std::vector<const char*>& simdTargets() {
   return *names;
 }
 
-const char* simdTarget() { return rowKernels().name; }
+const char* simdTarget() {
+  return rowKernels().name;
+}
 
 bool setSimdTarget(const char* name) {
   for (const RowKernels* kernels : available()) {

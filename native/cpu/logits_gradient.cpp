@@ -1,4 +1,5 @@
-// dLogits from the coefficient dLoss/dLogProb of each row. Reads and writes the logits' [N, V] once; no probabilities are stored.
+// dLogits from the coefficient dLoss/dLogProb of each row. Reads and writes the logits' [N, V] once; no probabilities
+// are stored.
 #include "cpu_features.h"
 #include "rows/gradient_pass.h"
 

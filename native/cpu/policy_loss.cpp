@@ -1,8 +1,10 @@
 // The fused step: logits are read once, and written once where a row's coefficient is known while the row is in cache.
 //
 //   token level     per row: forward, loss term, gradient
-//   turn, sequence  per unit (turn or trajectory): forward of its rows, loss terms, gradient of its rows. A unit that fits
-//                   one thread's cache is one thread's work; of larger ones all threads read the rows, and then write them.
+//   turn, sequence  per unit (turn or trajectory): forward of its rows, loss terms, gradient of its rows. A unit that
+//   fits
+//                   one thread's cache is one thread's work; of larger ones all threads read the rows, and then write
+//                   them.
 //   deferred scale  per row: forward, gradient with coefficient 1; loss terms afterwards
 // Equal bit for bit to the ops one after another, which 'check-first' and batches of few rows simply run.
 #include <new>
@@ -26,11 +28,11 @@ bool sharesBuffers(const PolicyLoss& args) {
   const bool rows = gradient.logits.data == gather.logits.data && gradient.logits.dtype == gather.logits.dtype &&
                     gradient.logits.width == gather.logits.width && gradient.targets.data == gather.targets.data &&
                     gradient.actionMask.data == gather.actionMask.data && gradient.temperature == gather.temperature;
-  const bool tokens = surrogate.logProbs.data == gather.logProbs.data && gradient.logProbs.data == gather.logProbs.data &&
-                      gradient.logSumExp.data == gather.logSumExp.data &&
-                      surrogate.logProbs.size == gather.logProbs.size &&
-                      (!surrogate.entropy || surrogate.entropy.data == gather.entropy.data) &&
-                      (!gradient.coefficients || gradient.coefficients.data == surrogate.coefficients.data);
+  const bool tokens =
+      surrogate.logProbs.data == gather.logProbs.data && gradient.logProbs.data == gather.logProbs.data &&
+      gradient.logSumExp.data == gather.logSumExp.data && surrogate.logProbs.size == gather.logProbs.size &&
+      (!surrogate.entropy || surrogate.entropy.data == gather.entropy.data) &&
+      (!gradient.coefficients || gradient.coefficients.data == surrogate.coefficients.data);
   const bool turns = !args.statistics || (surrogate.advantageLevel == Level::turn &&
                                           surrogate.advantages.data == args.statistics->advantages.data);
   return rows && tokens && turns;
@@ -46,7 +48,7 @@ class FusedStep {
         gradient_(args.gradient, kernels) {}
 
   Status run() {
-    const bool done = !args_.gradient.coefficients                   ? runDeferred()
+    const bool done = !args_.gradient.coefficients                  ? runDeferred()
                       : args_.surrogate.ratio.level == Level::token ? runTokens()
                                                                     : runUnits();
     if (!done || context_.aborted()) return {StatusCode::aborted, -1};
@@ -192,7 +194,8 @@ Status policyLoss(const PolicyLoss& args, Context& context) {
   }
   const bool checkFirst = args.gather.nonFinite == NonFinite::checkFirst;
   const size_t segments = (args.gather.logits.width + kSegmentColumns - 1) / kSegmentColumns;
-  if (checkFirst || splitRows(ThreadPool::instance(), args.gather.targets.size, segments)) return runOneByOne(args, context);
+  if (checkFirst || splitRows(ThreadPool::instance(), args.gather.targets.size, segments))
+    return runOneByOne(args, context);
   try {
     LossTerms terms(args.surrogate);
     if (!terms.status()) return terms.status();

@@ -18,7 +18,9 @@ ThreadPool& ThreadPool::instance() {
 
 ThreadPool::ThreadPool() : threads_(std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kDefaultThreads)) {}
 
-void ThreadPool::setThreads(size_t count) { threads_.store(std::max<size_t>(count, 1), std::memory_order_relaxed); }
+void ThreadPool::setThreads(size_t count) {
+  threads_.store(std::max<size_t>(count, 1), std::memory_order_relaxed);
+}
 
 void ThreadPool::Job::work() {
   for (;;) {

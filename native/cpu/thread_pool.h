@@ -1,7 +1,8 @@
 // The library's own threads, shared by every caller in the process.
 //
-// The caller of parallelFor works too, so a pool of one thread is the caller alone and no thread is ever waited for that has not
-// begun. A second caller does not queue: while the pool is busy it does its work itself, and so nothing can deadlock.
+// The caller of parallelFor works too, so a pool of one thread is the caller alone and no thread is ever waited for
+// that has not begun. A second caller does not queue: while the pool is busy it does its work itself, and so nothing
+// can deadlock.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -24,8 +25,9 @@ class ThreadPool {
   /// is looked at before each item; returns whether all items were done.
   template <class Body>
   bool parallelFor(size_t items, size_t grain, const Context& context, Body&& body) {
-    Job job(items, grain, context, [](void* b, size_t item) { (*static_cast<std::remove_reference_t<Body>*>(b))(item); },
-            &body);
+    Job job(
+        items, grain, context, [](void* b, size_t item) { (*static_cast<std::remove_reference_t<Body>*>(b))(item); },
+        &body);
     run(job);
     return !job.stopped.load(std::memory_order_relaxed);
   }

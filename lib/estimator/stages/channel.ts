@@ -67,9 +67,13 @@ type TurnSignalInput =
   | { kind: 'information-gain'; lastTurn?: LastTurn; rescale?: RescaleStage }
   | { kind: 'joined' };
 
-/** A channel with its defaults left out: no rescaling, no accumulation, a group of one gets 0, weight 1. */
+/** A channel with its defaults left out: no rescaling, no accumulation, a group of one gets 0 (its raw value where nothing is centred or scaled), weight 1. */
 export type ChannelInput =
-  | (Defaulted<Omit<OutcomeChannel, 'group'>, 'weight'> & { group: Defaulted<OutcomeChannel['group'], 'singleton'> })
+  | (Defaulted<Omit<OutcomeChannel, 'group'>, 'weight'> & {
+      group: Defaulted<OutcomeChannel['group'], 'singleton'>;
+      accumulate?: never;
+      then?: never;
+    })
   | (Defaulted<Omit<TurnChannel, 'signal' | 'group'>, 'accumulate' | 'then' | 'weight'> & {
       signal: TurnSignalInput;
       group: Defaulted<GroupStage, 'singleton'>;
@@ -83,15 +87,17 @@ export function readChannel(value: unknown, path: string): Channel {
   const fields = new Fields(value, path);
   const signal = fields.object('signal', readSignal);
   const outcome = signal.kind === 'outcome';
+  const center = fields.object('center', (f): CenterStage => ({ kind: f.oneOf('kind', ['none', 'mean']) }));
+  const scale = fields.object('scale', readScale);
+  // Without any statistic nobody is compared: a group of one is like any other.
+  const alone = center.kind === 'none' && scale.kind === 'none' ? 'raw' : 'zero';
   const group = fields.object(
     'group',
     (f): GroupStage => ({
       kind: f.oneOf('kind', outcome ? ['batch', 'prompt'] : ['batch', 'prompt', 'prompt-turn']),
-      singleton: f.oneOf('singleton', SINGLETONS, 'zero'),
+      singleton: f.oneOf('singleton', SINGLETONS, alone),
     }),
   );
-  const center = fields.object('center', (f): CenterStage => ({ kind: f.oneOf('kind', ['none', 'mean']) }));
-  const scale = fields.object('scale', readScale);
   const weight = readWeight(fields);
   if (outcome) {
     fields.end('An outcome channel has one value per trajectory and does not accumulate');
@@ -113,7 +119,7 @@ function readSignal(fields: Fields): TurnSignal | { kind: 'outcome' } {
 
 function readRescale(fields: Fields): RescaleStage {
   const kind = fields.oneOf('kind', ['none', 'match-outcome-std']);
-  return kind === 'none' ? { kind } : { kind, floor: fields.number('floor', NOT_NEGATIVE) };
+  return kind === 'none' ? { kind } : { kind, floor: fields.number('floor', { above: 0 }) };
 }
 
 function readAccumulate(fields: Fields): AccumulateStage {
@@ -129,11 +135,13 @@ function readAccumulate(fields: Fields): AccumulateStage {
 function readScale(fields: Fields): ScaleStage {
   const kind = fields.oneOf('kind', ['none', 'std']);
   if (kind === 'none') return { kind };
+  // One of the two keeps the quotient of nearly equal values finite.
+  const varianceFloor = fields.number('varianceFloor', NOT_NEGATIVE, 0);
   return {
     kind,
     ddof: fields.number('ddof', { integer: true, min: 0, max: 1 }) as 0 | 1,
-    eps: fields.number('eps', NOT_NEGATIVE),
-    varianceFloor: fields.number('varianceFloor', NOT_NEGATIVE, 0),
+    varianceFloor,
+    eps: fields.number('eps', varianceFloor > 0 ? NOT_NEGATIVE : { above: 0 }),
   };
 }
 

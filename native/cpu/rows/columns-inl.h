@@ -1,5 +1,5 @@
-// Walking the columns of a row in pairs of vectors; the row's end through a buffer, so that nothing outside the row is touched
-// and an element's lane depends on its column alone, not on the row's address.
+// Walking the columns of a row in pairs of vectors; the row's end through a buffer, so that nothing outside the row is
+// touched and an element's lane depends on its column alone, not on the row's address.
 #pragma once
 #include "row_kernels.h"
 #include "tuning.h"
@@ -22,7 +22,8 @@ struct PaddedPair {
   }
 };
 
-/// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one, into L1 (level 3) or L2 (level 2).
+/// Prefetch of `bytes` bytes from `p`, a whole number of cache lines or less than one, into L1 (level 3) or L2 (level
+/// 2).
 template <size_t bytes, int level>
 TURNWISE_INLINE void prefetch(const unsigned char* p) {
   for (size_t i = 0; i < bytes; i += 64) TURNWISE_PREFETCH(p + i, level);

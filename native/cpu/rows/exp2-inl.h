@@ -1,15 +1,17 @@
 // 2^(k (z - base) - c) for a vector of logits z: the inner loop's only transcendental.
 //
-// With fused multiply-add, k z - c is never rounded: t = fma(z, k, magic) rounds to an integer in the low bits of a float
-// (magic = 1.5 * 2^23 + bias - c with an integer c), n = t - magic is that integer exactly, and f = fma(z, k, -n) is rounded
-// once, at |f| <= 1/2. So the error does not grow with the distance from the maximum, and no subtraction z - max is needed
-// (`base` is used only where |c| would not fit). Without it, z - base comes first (exact near the maximum) and the integer part
-// is taken off in units of T ln 2 in two steps (Cody & Waite, Software Manual for the Elementary Functions, 1980).
+// With fused multiply-add, k z - c is never rounded: t = fma(z, k, magic) rounds to an integer in the low bits of a
+// float (magic = 1.5 * 2^23 + bias - c with an integer c), n = t - magic is that integer exactly, and f = fma(z, k, -n)
+// is rounded once, at |f| <= 1/2. So the error does not grow with the distance from the maximum, and no subtraction z -
+// max is needed
+// (`base` is used only where |c| would not fit). Without it, z - base comes first (exact near the maximum) and the
+// integer part is taken off in units of T ln 2 in two steps (Cody & Waite, Software Manual for the Elementary
+// Functions, 1980).
 //
 // 2^f: degree 5, minimax in relative error with p(0) = 1. The result is p(f) * 2^n; its bias is one too small and the
-// polynomial doubled, so that the smallest scale, 0, stands for everything below 2^-125.5: -inf gives exactly 0, and no subnormal
-// (slow on x86) ever appears. NaN stays NaN.
-// Measured over 10^8 floats of [-125, 9] (k = 1, c = 0): relative error <= 2.7 * 2^-24 (fused), 3.0 * 2^-24 (baseline).
+// polynomial doubled, so that the smallest scale, 0, stands for everything below 2^-125.5: -inf gives exactly 0, and no
+// subnormal (slow on x86) ever appears. NaN stays NaN. Measured over 10^8 floats of [-125, 9] (k = 1, c = 0): relative
+// error <= 2.7 * 2^-24 (fused), 3.0 * 2^-24 (baseline).
 #pragma once
 #include "row_kernels.h"
 
@@ -28,8 +30,9 @@ TURNWISE_INLINE F32 subtractionError(F32 z, F32 x, const Exp2& e) {
   return min(max(error, sub(broadcast(0.0f), bound)), bound);  // second operands: a NaN, of z = -inf, ends here
 }
 
-/// 2^(k (z - base) - c) = mantissa * scale; `x` becomes z - base (z where it is not shifted), cut off where the result is 0.
-/// `kExact`: without fused multiply-add, keep what the subtraction rounds off (it is all of the error far from the maximum).
+/// 2^(k (z - base) - c) = mantissa * scale; `x` becomes z - base (z where it is not shifted), cut off where the result
+/// is 0. `kExact`: without fused multiply-add, keep what the subtraction rounds off (it is all of the error far from
+/// the maximum).
 template <bool kShifted, bool kExact>
 TURNWISE_INLINE void exp2Parts(F32 z, const Exp2& e, F32& x, F32& mantissa, F32& scale) {
   const F32 distance = kShifted ? sub(z, e.base) : z;

@@ -1,10 +1,10 @@
 // Sum of exponentials of a column segment, in one pass over memory.
 //
-// The exponentials are taken against a running reference: the maximum of the segment's first block. Only when a later block
-// rises above it by more than 2^kRedoAbove is the sum rescaled and that block (still in L1) done again.
-// The largest element never enters the sum: each lane adds the loser of (its maximum so far, the next element), and the
-// losers among the lanes' maxima are added at the end. So sum = (1 - p) / p keeps all its digits where p -> 1, and with it
-// log p(argmax) = -log1p(sum).
+// The exponentials are taken against a running reference: the maximum of the segment's first block. Only when a later
+// block rises above it by more than 2^kRedoAbove is the sum rescaled and that block (still in L1) done again. The
+// largest element never enters the sum: each lane adds the loser of (its maximum so far, the next element), and the
+// losers among the lanes' maxima are added at the end. So sum = (1 - p) / p keeps all its digits where p -> 1, and with
+// it log p(argmax) = -log1p(sum).
 #pragma once
 #include "columns-inl.h"
 #include "exp2-inl.h"
@@ -14,7 +14,9 @@ namespace turnwise::cpu::TURNWISE_SIMD {
 constexpr float kMinusInfinity = -HUGE_VALF;
 
 /// Far above 2^51 it returns something else, which nobody takes.
-TURNWISE_INLINE double nearestInteger(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+TURNWISE_INLINE double nearestInteger(double x) {
+  return (x + 0x1.8p52) - 0x1.8p52;
+}
 
 /// Exponentials are 2^((z - base) * perUnit - shift); `origin` is the logit from which the spread is measured.
 struct Reference {
@@ -156,7 +158,8 @@ SegmentSum forwardSegment(const unsigned char* columns, size_t count, const RowS
   Reference reference(0.0f, scale);
   bool known = false;  // whether a block had anything above -inf
   const auto add = [&](const unsigned char* block, size_t n) {
-    (reference.shifted ? sumBlock<D, kEntropy, true> : sumBlock<D, kEntropy, !F32::kFused>)(block, n, reference, lanes, sums);
+    (reference.shifted ? sumBlock<D, kEntropy, true> : sumBlock<D, kEntropy, !F32::kFused>)(block, n, reference, lanes,
+                                                                                            sums);
   };
 
   for (size_t begin = 0; begin < count; begin += kBlockColumns) {
@@ -190,8 +193,8 @@ SegmentSum forwardSegment(const unsigned char* columns, size_t count, const RowS
     }
   }
 
-  const float max = (reference.shifted ? mergeLanes<kEntropy, true>
-                                       : mergeLanes<kEntropy, !F32::kFused>)(reference, lanes, sums);
+  const float max =
+      (reference.shifted ? mergeLanes<kEntropy, true> : mergeLanes<kEntropy, !F32::kFused>)(reference, lanes, sums);
   const double sum = sums.sum.total();
   if (max == kMinusInfinity) return {max, sum, sum};
   if (max == -kMinusInfinity) return kBad;

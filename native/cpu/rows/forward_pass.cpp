@@ -53,7 +53,8 @@ Status checkGather(const GatherLogProbs& args) {
   const size_t count = args.targets.size;
   const bool sizesFit = args.logits.count == count && (args.logits || count * args.logits.width == 0) &&
                         args.logProbs.size == count && (!args.actionMask || args.actionMask.size == count) &&
-                        (!args.logSumExp || args.logSumExp.size == count) && (!args.entropy || args.entropy.size == count);
+                        (!args.logSumExp || args.logSumExp.size == count) &&
+                        (!args.entropy || args.entropy.size == count);
   if (!sizesFit || !RowScale::supported(args.temperature)) return {StatusCode::invalidArgument, -1};
   return checkTargets(args.targets, args.actionMask, args.logits.width);
 }
@@ -64,14 +65,17 @@ ForwardPass::ForwardPass(const GatherLogProbs& args, const RowKernels& kernels)
       kError_(perUnit(kernels, scale_) / scale_.perUnit - 1),
       forward_(kernels.forward[static_cast<size_t>(args.logits.dtype)][args.entropy ? 1 : 0]) {}
 
-size_t ForwardPass::segments() const { return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns; }
+size_t ForwardPass::segments() const {
+  return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns;
+}
 
 SegmentSum ForwardPass::segment(size_t n, size_t s) const {
   const size_t begin = s * kSegmentColumns;
   const size_t columns = std::min(kSegmentColumns, args_.logits.width - begin);
   SegmentSum result = forward_(args_.logits.row(n) + begin * sizeOf(args_.logits.dtype), columns, scale_);
-  // The kernel's log2(e) / T was rounded to f32, so each exponent is off by kError of itself. To first order that multiplies a
-  // sum by its mean exponent: for spread it is known; for sum its logarithm will do, which is never larger.
+  // The kernel's log2(e) / T was rounded to f32, so each exponent is off by kError of itself. To first order that
+  // multiplies a sum by its mean exponent: for spread it is known; for sum its logarithm will do, which is never
+  // larger.
   if (result.sum > 0) {
     result.spread *= 1 + kError_ * (result.spread / result.sum);
     const int exponent = std::ilogb(result.sum);

@@ -9,8 +9,8 @@ namespace turnwise::cpu::TURNWISE_SIMD {
 constexpr float kF16Underflow = 0x1p-25f;
 
 template <DType D, bool kShifted>
-TURNWISE_NOINLINE uint64_t writeGradient(const unsigned char* in, unsigned char* out, size_t count, const Exp2& constants,
-                                         ptrdiff_t readAhead) {
+TURNWISE_NOINLINE uint64_t writeGradient(const unsigned char* in, unsigned char* out, size_t count,
+                                         const Exp2& constants, ptrdiff_t readAhead) {
   constexpr size_t kPairBytes = kPairColumns * kElementSize<D>;
   constexpr size_t kPairs = kVectors / 2;
   const Exp2 exp2 = constants;

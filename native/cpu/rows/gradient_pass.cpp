@@ -2,8 +2,8 @@
 //
 //   v != target: -g p_v       p_v = exp(z_v / T - lse),  g = gradScale * coefficient / T
 //   v == target: -g (p - 1) = -g expm1(logp)             (p - 1 would cancel where p -> 1)
-// The exponential is formed as 2^(k z - c) with an integer c; the rest of lse, which is not representable beside z in f32, goes
-// into the row's constant factor.
+// The exponential is formed as 2^(k z - c) with an integer c; the rest of lse, which is not representable beside z in
+// f32, goes into the row's constant factor.
 #include "gradient_pass.h"
 
 #include <algorithm>
@@ -25,8 +25,8 @@ constexpr double kLog2E = 1.4426950408889634;
 /// Constants of factor * exp(z / T - logSumExp).
 GradientRow gradientRow(const RowKernels& kernels, const RowScale& scale, double logSumExp, double factor) {
   const double k = perUnit(kernels, scale);
-  // The logit whose probability would be 1, and the power of two that is left. With k for log2(e) / T, k (z - near) errs by k's
-  // rounding times z - near, which softmax damps; k z would err by k's rounding times z.
+  // The logit whose probability would be 1, and the power of two that is left. With k for log2(e) / T, k (z - near)
+  // errs by k's rounding times z - near, which softmax damps; k z would err by k's rounding times z.
   const float near = static_cast<float>(std::clamp<double>(logSumExp * scale.temperature, -FLT_MAX, FLT_MAX));
   const double rest = (logSumExp - near / scale.temperature) * kLog2E;
   double exponent = near * k + rest;
@@ -67,9 +67,13 @@ Status checkLogitsGradient(const LogitsGradient& args) {
 GradientPass::GradientPass(const LogitsGradient& args, const RowKernels& kernels)
     : args_(args), scale_(args.temperature), kernels_(kernels) {}
 
-size_t GradientPass::segments() const { return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns; }
+size_t GradientPass::segments() const {
+  return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns;
+}
 
-void GradientPass::row(size_t n, bool hot) { columns(n, 0, args_.logits.width, hot); }
+void GradientPass::row(size_t n, bool hot) {
+  columns(n, 0, args_.logits.width, hot);
+}
 
 void GradientPass::columns(size_t n, size_t begin, size_t end, bool hot) {
   const DType dtype = args_.logits.dtype;

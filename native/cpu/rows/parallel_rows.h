@@ -7,7 +7,8 @@
 
 namespace turnwise::cpu {
 
-/// Rows, of `count`, that make one piece of work: neighbours, because what is prefetched past a row's end is the next one.
+/// Rows, of `count`, that make one piece of work: neighbours, because what is prefetched past a row's end is the next
+/// one.
 inline size_t rowsPerChunk(const ThreadPool& pool, const ConstRows& rows, size_t count) {
   const size_t rowBytes = std::max<size_t>(rows.width * sizeOf(rows.dtype), 1);
   const size_t share = count / (kRowsPerThread * pool.threads());

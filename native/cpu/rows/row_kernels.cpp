@@ -17,6 +17,8 @@ RowScale::RowScale(double t) : temperature(t), perUnit(kLog2E / t), k(static_cas
   stepLow = static_cast<float>(kLn2 * t - stepHigh);
 }
 
-double powerOfTwo(double x) { return turnwise::exp(x * kLn2); }
+double powerOfTwo(double x) {
+  return turnwise::exp(x * kLn2);
+}
 
 }  // namespace turnwise::cpu

@@ -16,9 +16,9 @@ struct RowScale {
   static bool supported(double temperature) { return temperature >= 1e-38 && temperature <= 1e36; }
 
   double temperature;
-  double perUnit;          // log2(e) / T: powers of two per unit of a logit
-  float k;                 // the same in f32
-  float stepHigh, stepLow; // T ln 2 = 1 / perUnit as a short float and its rest
+  double perUnit;           // log2(e) / T: powers of two per unit of a logit
+  float k;                  // the same in f32
+  float stepHigh, stepLow;  // T ln 2 = 1 / perUnit as a short float and its rest
 };
 
 /// Column range of a row relative to its largest element.
@@ -57,13 +57,13 @@ struct GradientRow {
 struct RowKernels {
   using Forward = SegmentSum (*)(const unsigned char* columns, size_t count, const RowScale& scale);
   /// Returns how many elements rounding to 16 bits made zero. `gradient` may be `columns`.
-  using Gradient = uint64_t (*)(const unsigned char* columns, unsigned char* gradient, size_t count, const RowScale& scale,
-                                const GradientRow& row);
+  using Gradient = uint64_t (*)(const unsigned char* columns, unsigned char* gradient, size_t count,
+                                const RowScale& scale, const GradientRow& row);
 
   const char* name;
-  bool fused;               // multiply-adds round once, so that k is applied to the logit itself
-  Forward forward[3][2];    // [DType][entropy wanted]
-  Gradient gradient[3];     // [DType]
+  bool fused;             // multiply-adds round once, so that k is applied to the logit itself
+  Forward forward[3][2];  // [DType][entropy wanted]
+  Gradient gradient[3];   // [DType]
 };
 
 /// Powers of two per unit of a logit, as the kernels of this table apply it.

@@ -2,8 +2,8 @@
 #include "row_kernels.h"
 
 #if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(__clang__))
-// Before the region: a header first seen inside it would compile its inline functions for the target, under names shared with
-// the rest of the binary.
+// Before the region: a header first seen inside it would compile its inline functions for the target, under names
+// shared with the rest of the binary.
 #include <immintrin.h>
 
 #if defined(__clang__)
@@ -21,13 +21,17 @@
 #endif
 
 namespace turnwise::cpu {
-const RowKernels* avx2Kernels() { return &avx2::kTable; }
+const RowKernels* avx2Kernels() {
+  return &avx2::kTable;
+}
 }  // namespace turnwise::cpu
 
 #else
 
 namespace turnwise::cpu {
-const RowKernels* avx2Kernels() { return nullptr; }
+const RowKernels* avx2Kernels() {
+  return nullptr;
+}
 }  // namespace turnwise::cpu
 
 #endif

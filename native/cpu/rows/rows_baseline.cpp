@@ -6,5 +6,7 @@
 #include "kernels-inl.h"
 
 namespace turnwise::cpu {
-const RowKernels* baselineKernels() { return &baseline::kTable; }
+const RowKernels* baselineKernels() {
+  return &baseline::kTable;
+}
 }  // namespace turnwise::cpu

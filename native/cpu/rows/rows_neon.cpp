@@ -8,13 +8,17 @@
 #include "kernels-inl.h"
 
 namespace turnwise::cpu {
-const RowKernels* neonKernels() { return &neon::kTable; }
+const RowKernels* neonKernels() {
+  return &neon::kTable;
+}
 }  // namespace turnwise::cpu
 
 #else
 
 namespace turnwise::cpu {
-const RowKernels* neonKernels() { return nullptr; }
+const RowKernels* neonKernels() {
+  return nullptr;
+}
 }  // namespace turnwise::cpu
 
 #endif

@@ -11,25 +11,50 @@ struct F32 {
   __m256 v;
 };
 
-TURNWISE_INLINE F32 broadcast(float a) { return {_mm256_set1_ps(a)}; }
-TURNWISE_INLINE F32 load(const float* p) { return {_mm256_loadu_ps(p)}; }
-TURNWISE_INLINE void store(float* p, F32 a) { _mm256_storeu_ps(p, a.v); }
-TURNWISE_INLINE F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
-TURNWISE_INLINE F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
-TURNWISE_INLINE bool anyAbove(F32 a, F32 b) { return _mm256_movemask_ps(_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)) != 0; }
+TURNWISE_INLINE F32 broadcast(float a) {
+  return {_mm256_set1_ps(a)};
+}
+TURNWISE_INLINE F32 load(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
+TURNWISE_INLINE void store(float* p, F32 a) {
+  _mm256_storeu_ps(p, a.v);
+}
+TURNWISE_INLINE F32 add(F32 a, F32 b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 sub(F32 a, F32 b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mul(F32 a, F32 b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) {
+  return {_mm256_fmsub_ps(a.v, b.v, c.v)};
+}
+TURNWISE_INLINE F32 max(F32 a, F32 b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 min(F32 a, F32 b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+TURNWISE_INLINE bool anyAbove(F32 a, F32 b) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)) != 0;
+}
 /// The low 9 bits of each lane moved to sign and exponent.
-TURNWISE_INLINE F32 lowBitsToExponent(F32 a) { return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))}; }
+TURNWISE_INLINE F32 lowBitsToExponent(F32 a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))};
+}
 /// Lanes with 0 < |a| <= bound.
 TURNWISE_INLINE unsigned countTiny(F32 a, float bound) {
   const __m256 magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v);
   const __m256 tiny = _mm256_cmp_ps(magnitude, _mm256_set1_ps(bound), _CMP_LE_OQ);
   const __m256 nonzero = _mm256_cmp_ps(magnitude, _mm256_setzero_ps(), _CMP_GT_OQ);
-  return static_cast<unsigned>(__builtin_popcount(static_cast<unsigned>(_mm256_movemask_ps(_mm256_and_ps(tiny, nonzero)))));
+  return static_cast<unsigned>(
+      __builtin_popcount(static_cast<unsigned>(_mm256_movemask_ps(_mm256_and_ps(tiny, nonzero)))));
 }
 
 template <DType D>
@@ -47,7 +72,8 @@ TURNWISE_INLINE void loadPair(const unsigned char* p, F32& a, F32& b) {
   }
 }
 
-/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from bf16.
+/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from
+/// bf16.
 TURNWISE_INLINE __m256i roundToBf16(F32 a) {
   const __m256i bits = _mm256_castps_si256(a.v);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

@@ -1,8 +1,9 @@
 // Sixteen floats: AVX-512 F, BW, DQ, VL. Included inside the target region of a kernel file.
 //
 // Every max and min returns its second operand where one is NaN: the kernels rely on it to keep a NaN alive.
-// A pair is two vectors of consecutive elements for f32 and f16, and the even and the odd elements for bf16: a 32-bit word
-// shifted left is its even element, masked its odd one, which spares the widening shuffle. Lanes depend on the column alone.
+// A pair is two vectors of consecutive elements for f32 and f16, and the even and the odd elements for bf16: a 32-bit
+// word shifted left is its even element, masked its odd one, which spares the widening shuffle. Lanes depend on the
+// column alone.
 #pragma once
 #include "../../types.h"
 #include "inline.h"
@@ -15,19 +16,43 @@ struct F32 {
   __m512 v;
 };
 
-TURNWISE_INLINE F32 broadcast(float a) { return {_mm512_set1_ps(a)}; }
-TURNWISE_INLINE F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-TURNWISE_INLINE void store(float* p, F32 a) { _mm512_storeu_ps(p, a.v); }
-TURNWISE_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
-TURNWISE_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
-TURNWISE_INLINE bool anyAbove(F32 a, F32 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ) != 0; }
+TURNWISE_INLINE F32 broadcast(float a) {
+  return {_mm512_set1_ps(a)};
+}
+TURNWISE_INLINE F32 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+TURNWISE_INLINE void store(float* p, F32 a) {
+  _mm512_storeu_ps(p, a.v);
+}
+TURNWISE_INLINE F32 add(F32 a, F32 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 sub(F32 a, F32 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mul(F32 a, F32 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) {
+  return {_mm512_fmsub_ps(a.v, b.v, c.v)};
+}
+TURNWISE_INLINE F32 max(F32 a, F32 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 min(F32 a, F32 b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+TURNWISE_INLINE bool anyAbove(F32 a, F32 b) {
+  return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ) != 0;
+}
 /// The low 9 bits of each lane moved to sign and exponent.
-TURNWISE_INLINE F32 lowBitsToExponent(F32 a) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))}; }
+TURNWISE_INLINE F32 lowBitsToExponent(F32 a) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))};
+}
 /// Lanes with 0 < |a| <= bound.
 TURNWISE_INLINE unsigned countTiny(F32 a, float bound) {
   const __m512 magnitude = _mm512_abs_ps(a.v);
@@ -51,7 +76,8 @@ TURNWISE_INLINE void loadPair(const unsigned char* p, F32& a, F32& b) {
   }
 }
 
-/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from bf16.
+/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from
+/// bf16.
 TURNWISE_INLINE __m512i roundToBf16(F32 a) {
   const __m512i bits = _mm512_castps_si512(a.v);
   const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));

@@ -21,16 +21,36 @@ struct F32 {
   __m128 v;
 };
 
-TURNWISE_INLINE F32 broadcast(float a) { return {_mm_set1_ps(a)}; }
-TURNWISE_INLINE F32 load(const float* p) { return {_mm_loadu_ps(p)}; }
-TURNWISE_INLINE void store(float* p, F32 a) { _mm_storeu_ps(p, a.v); }
-TURNWISE_INLINE F32 add(F32 a, F32 b) { return {_mm_add_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 sub(F32 a, F32 b) { return {_mm_sub_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 mul(F32 a, F32 b) { return {_mm_mul_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 max(F32 a, F32 b) { return {_mm_max_ps(a.v, b.v)}; }
-TURNWISE_INLINE F32 min(F32 a, F32 b) { return {_mm_min_ps(a.v, b.v)}; }
-TURNWISE_INLINE bool anyAbove(F32 a, F32 b) { return _mm_movemask_ps(_mm_cmpgt_ps(a.v, b.v)) != 0; }
-TURNWISE_INLINE F32 lowBitsToExponent(F32 a) { return {_mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(a.v), 23))}; }
+TURNWISE_INLINE F32 broadcast(float a) {
+  return {_mm_set1_ps(a)};
+}
+TURNWISE_INLINE F32 load(const float* p) {
+  return {_mm_loadu_ps(p)};
+}
+TURNWISE_INLINE void store(float* p, F32 a) {
+  _mm_storeu_ps(p, a.v);
+}
+TURNWISE_INLINE F32 add(F32 a, F32 b) {
+  return {_mm_add_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 sub(F32 a, F32 b) {
+  return {_mm_sub_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mul(F32 a, F32 b) {
+  return {_mm_mul_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 max(F32 a, F32 b) {
+  return {_mm_max_ps(a.v, b.v)};
+}
+TURNWISE_INLINE F32 min(F32 a, F32 b) {
+  return {_mm_min_ps(a.v, b.v)};
+}
+TURNWISE_INLINE bool anyAbove(F32 a, F32 b) {
+  return _mm_movemask_ps(_mm_cmpgt_ps(a.v, b.v)) != 0;
+}
+TURNWISE_INLINE F32 lowBitsToExponent(F32 a) {
+  return {_mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(a.v), 23))};
+}
 
 /// Lane sums in double.
 struct F64Sum {
@@ -39,7 +59,9 @@ struct F64Sum {
   TURNWISE_INLINE void add(F32 a) {
     v = _mm_add_pd(v, _mm_add_pd(_mm_cvtps_pd(a.v), _mm_cvtps_pd(_mm_movehl_ps(a.v, a.v))));
   }
-  TURNWISE_INLINE void addScaled(const F64Sum& a, double factor) { v = _mm_add_pd(v, _mm_mul_pd(a.v, _mm_set1_pd(factor))); }
+  TURNWISE_INLINE void addScaled(const F64Sum& a, double factor) {
+    v = _mm_add_pd(v, _mm_mul_pd(a.v, _mm_set1_pd(factor)));
+  }
   TURNWISE_INLINE void scale(double factor) { v = _mm_mul_pd(v, _mm_set1_pd(factor)); }
   TURNWISE_INLINE double total() const { return _mm_cvtsd_f64(v) + _mm_cvtsd_f64(_mm_unpackhi_pd(v, v)); }
 };
@@ -52,19 +74,37 @@ struct F32 {
   float v[4];
 };
 
-#define TURNWISE_LANEWISE(expression)                \
-  F32 result;                                        \
-  for (int i = 0; i < 4; ++i) result.v[i] = expression; \
+#define TURNWISE_LANEWISE(expression)                                                                                  \
+  F32 result;                                                                                                          \
+  for (int i = 0; i < 4; ++i) result.v[i] = expression;                                                                \
   return result
-TURNWISE_INLINE F32 broadcast(float a) { return {{a, a, a, a}}; }
-TURNWISE_INLINE F32 load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
-TURNWISE_INLINE void store(float* p, F32 a) { std::memcpy(p, a.v, sizeof a.v); }
-TURNWISE_INLINE F32 add(F32 a, F32 b) { TURNWISE_LANEWISE(a.v[i] + b.v[i]); }
-TURNWISE_INLINE F32 sub(F32 a, F32 b) { TURNWISE_LANEWISE(a.v[i] - b.v[i]); }
-TURNWISE_INLINE F32 mul(F32 a, F32 b) { TURNWISE_LANEWISE(a.v[i] * b.v[i]); }
-TURNWISE_INLINE F32 max(F32 a, F32 b) { TURNWISE_LANEWISE(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-TURNWISE_INLINE F32 min(F32 a, F32 b) { TURNWISE_LANEWISE(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
-TURNWISE_INLINE F32 lowBitsToExponent(F32 a) { TURNWISE_LANEWISE(floatOf(bitsOf(a.v[i]) << 23)); }
+TURNWISE_INLINE F32 broadcast(float a) {
+  return {{a, a, a, a}};
+}
+TURNWISE_INLINE F32 load(const float* p) {
+  return {{p[0], p[1], p[2], p[3]}};
+}
+TURNWISE_INLINE void store(float* p, F32 a) {
+  std::memcpy(p, a.v, sizeof a.v);
+}
+TURNWISE_INLINE F32 add(F32 a, F32 b) {
+  TURNWISE_LANEWISE(a.v[i] + b.v[i]);
+}
+TURNWISE_INLINE F32 sub(F32 a, F32 b) {
+  TURNWISE_LANEWISE(a.v[i] - b.v[i]);
+}
+TURNWISE_INLINE F32 mul(F32 a, F32 b) {
+  TURNWISE_LANEWISE(a.v[i] * b.v[i]);
+}
+TURNWISE_INLINE F32 max(F32 a, F32 b) {
+  TURNWISE_LANEWISE(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+TURNWISE_INLINE F32 min(F32 a, F32 b) {
+  TURNWISE_LANEWISE(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+TURNWISE_INLINE F32 lowBitsToExponent(F32 a) {
+  TURNWISE_LANEWISE(floatOf(bitsOf(a.v[i]) << 23));
+}
 #undef TURNWISE_LANEWISE
 TURNWISE_INLINE bool anyAbove(F32 a, F32 b) {
   return a.v[0] > b.v[0] || a.v[1] > b.v[1] || a.v[2] > b.v[2] || a.v[3] > b.v[3];
@@ -91,8 +131,12 @@ struct F64Sum {
 
 #endif
 
-TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return add(mul(a, b), c); }
-TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) { return sub(mul(a, b), c); }
+TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) {
+  return add(mul(a, b), c);
+}
+TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) {
+  return sub(mul(a, b), c);
+}
 
 /// Lanes with 0 < |a| <= bound.
 TURNWISE_INLINE unsigned countTiny(F32 a, float bound) {

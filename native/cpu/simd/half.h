@@ -1,5 +1,5 @@
-// One 16-bit float at a time: what the kernels use where the hardware has no conversion, and the ops for single elements.
-// Rounding is to nearest even everywhere; a NaN becomes the quiet NaN 0x7fc0 (bf16) or 0x7e00 (f16).
+// One 16-bit float at a time: what the kernels use where the hardware has no conversion, and the ops for single
+// elements. Rounding is to nearest even everywhere; a NaN becomes the quiet NaN 0x7fc0 (bf16) or 0x7e00 (f16).
 //
 // Never called inside an AVX target region: these are plain inline functions, shared by the whole binary.
 #pragma once
@@ -21,7 +21,9 @@ inline float floatOf(uint32_t bits) {
   return value;
 }
 
-inline float floatFromBf16(uint16_t bits) { return floatOf(static_cast<uint32_t>(bits) << 16); }
+inline float floatFromBf16(uint16_t bits) {
+  return floatOf(static_cast<uint32_t>(bits) << 16);
+}
 
 inline uint16_t bf16FromFloat(float value) {
   if (value != value) return 0x7fc0;

@@ -14,19 +14,43 @@ struct F32 {
   float32x4_t v;
 };
 
-TURNWISE_INLINE F32 broadcast(float a) { return {vdupq_n_f32(a)}; }
-TURNWISE_INLINE F32 load(const float* p) { return {vld1q_f32(p)}; }
-TURNWISE_INLINE void store(float* p, F32 a) { vst1q_f32(p, a.v); }
-TURNWISE_INLINE F32 add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
-TURNWISE_INLINE F32 sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
-TURNWISE_INLINE F32 mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
-TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
-TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) { return {vfmaq_f32(vnegq_f32(c.v), a.v, b.v)}; }
-TURNWISE_INLINE F32 max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
-TURNWISE_INLINE F32 min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
-TURNWISE_INLINE bool anyAbove(F32 a, F32 b) { return vmaxvq_u32(vcgtq_f32(a.v, b.v)) != 0; }
+TURNWISE_INLINE F32 broadcast(float a) {
+  return {vdupq_n_f32(a)};
+}
+TURNWISE_INLINE F32 load(const float* p) {
+  return {vld1q_f32(p)};
+}
+TURNWISE_INLINE void store(float* p, F32 a) {
+  vst1q_f32(p, a.v);
+}
+TURNWISE_INLINE F32 add(F32 a, F32 b) {
+  return {vaddq_f32(a.v, b.v)};
+}
+TURNWISE_INLINE F32 sub(F32 a, F32 b) {
+  return {vsubq_f32(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mul(F32 a, F32 b) {
+  return {vmulq_f32(a.v, b.v)};
+}
+TURNWISE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) {
+  return {vfmaq_f32(c.v, a.v, b.v)};
+}
+TURNWISE_INLINE F32 mulSub(F32 a, F32 b, F32 c) {
+  return {vfmaq_f32(vnegq_f32(c.v), a.v, b.v)};
+}
+TURNWISE_INLINE F32 max(F32 a, F32 b) {
+  return {vmaxq_f32(a.v, b.v)};
+}
+TURNWISE_INLINE F32 min(F32 a, F32 b) {
+  return {vminq_f32(a.v, b.v)};
+}
+TURNWISE_INLINE bool anyAbove(F32 a, F32 b) {
+  return vmaxvq_u32(vcgtq_f32(a.v, b.v)) != 0;
+}
 /// The low 9 bits of each lane moved to sign and exponent.
-TURNWISE_INLINE F32 lowBitsToExponent(F32 a) { return {vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a.v), 23))}; }
+TURNWISE_INLINE F32 lowBitsToExponent(F32 a) {
+  return {vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a.v), 23))};
+}
 /// Lanes with 0 < |a| <= bound.
 TURNWISE_INLINE unsigned countTiny(F32 a, float bound) {
   const float32x4_t magnitude = vabsq_f32(a.v);
@@ -50,7 +74,8 @@ TURNWISE_INLINE void loadPair(const unsigned char* p, F32& a, F32& b) {
   }
 }
 
-/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from bf16.
+/// Adds what rounds the upper 16 bits to nearest even. A NaN stays one: its lower bits are zero, as they came from
+/// bf16.
 TURNWISE_INLINE uint32x4_t roundToBf16(F32 a) {
   const uint32x4_t bits = vreinterpretq_u32_f32(a.v);
   const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
