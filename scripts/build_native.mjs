@@ -48,6 +48,7 @@ const result = spawnSync(process.execPath, command, { cwd: root, env, encoding: 
 
 if (result.status !== 0) {
   const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
+  if (result.error) process.stderr.write(`${result.error.message}\n`);
   process.stderr.write(output);
   const remedies = REMEDIES.filter(([pattern]) => pattern.test(output)).map(([, remedy]) => remedy);
   process.stderr.write('\nThe native add-on was not built.\n');

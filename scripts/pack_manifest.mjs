@@ -43,11 +43,21 @@ function problems() {
   return found;
 }
 
+function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function restore() {
   if (!existsSync(backupPath)) return;
   const full = readFileSync(backupPath, 'utf8');
-  // After a crash somebody may have edited package.json: then it is theirs.
-  if (readFileSync(manifestPath, 'utf8') === packedManifest(full)) renameSync(backupPath, manifestPath);
+  // After a crash somebody may have edited package.json: then it is theirs, and the backup goes, unless the edit is no manifest at all.
+  const now = readFileSync(manifestPath, 'utf8');
+  if (now === packedManifest(full) || !isJson(now)) renameSync(backupPath, manifestPath);
   else rmSync(backupPath);
 }
 

@@ -154,7 +154,8 @@ describe('metrics', () => {
     const prompts = new Set(from.groups).size;
     expect(metrics.groups?.[1]).toMatchObject({ groups: prompts, members: from.count });
     const advantages = new Float64Array(from.turns.count);
-    expect(policyLossSync({ ...fromLogProbs(from), advantages }, a2tgpo()).metrics.groups).toBeNull();
+    const given = { ...fromLogProbs(from), advantages, clipScale: advantages };
+    expect(policyLossSync(given, a2tgpo()).metrics.groups).toBeNull();
   });
 
   test('a ratio of 2 for half of the tokens, by hand', () => {

@@ -90,6 +90,8 @@ export class Trainer {
     for (let epoch = 0; epoch < epochs; epoch++) {
       const order = this.random.shuffle(Array.from(trajectories.keys()));
       for (const members of chunks(order, trajectoriesPerUpdate)) {
+        // The mean over this update's own tokens; its micro-batches keep that denominator, so that their gradients add up to it.
+        const updateCredit = credit.slice(members, { denominators: 'own' });
         for (const some of chunks(members, trajectoriesPerMicroBatch)) {
           const { features, targets, turns } = packBatch(some.map((m) => trajectories[m]));
           const input = {
@@ -97,8 +99,7 @@ export class Trainer {
             targets,
             oldLogProbs: rowsOf(some, offsets, oldLogProbs),
             turns,
-            // A slice keeps the denominators of the whole batch: any split into micro-batches adds up to the same gradient.
-            credit: credit.slice(some),
+            credit: updateCredit.slice(some),
           };
           // In place: the gradient takes the memory of the logits.
           const { grad, metrics } = this.timed(() => policyLossSync(input, this.estimator, { inPlace: true }));

@@ -107,9 +107,9 @@ const isFinitePoint = ([x, y]: Point): boolean => Number.isFinite(x) && Number.i
 const round = (value: number): number => Math.round(value * 100) / 100;
 const shortNumber = (value: number): string => String(Number(value.toPrecision(6)));
 
-/** About five ticks at multiples of 1, 2 or 5 times a power of ten. */
+/** About six ticks at multiples of 1, 2 or 5 times a power of ten. */
 function ticksOf(low: number, high: number): number[] {
-  const rough = (high - low) / 5;
+  const rough = (high - low) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
   const ticks: number[] = [];

@@ -24,6 +24,7 @@ export type StatusCode =
   | 'target-out-of-range'
   | 'non-finite-logits'
   | 'non-finite-log-prob'
+  | 'logits-too-large'
   | 'turn-unclosed'
   | 'turn-unopened'
   | 'turn-nested'
@@ -40,6 +41,9 @@ export interface Status {
   code: StatusCode;
   position: number;
 }
+
+/** |logSumExp| above which dLogits is refused; native/ops.h says why. */
+export const LARGEST_LOG_SUM_EXP = 2 ** 31;
 
 export type SegmentBy = 'turn-ids' | 'action-mask' | 'delimiters' | 'spans';
 export type Unclosed = 'throw' | 'end';

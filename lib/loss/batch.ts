@@ -111,7 +111,7 @@ export function readBatch(value: unknown, estimator: Estimator, { asynchronous, 
   const given = readLayout(fields, tokens, isTokenwise(estimator));
   const layout = { ...given, turns: keepAll(given.turns, asynchronous) };
   if (!layout.explicitTurns && isTurnwise(estimator)) {
-    const expected = `turns: the ratio or aggregation of "${estimator.name}" is by turn`;
+    const expected = `turns: the estimator "${estimator.name}" works on turns`;
     throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
   }
   const actionMask = effectiveMask(layout, tokens);

@@ -1,4 +1,11 @@
-import { checkAttached, type Integers, type Mask, mask as readMask, targets as readTargets } from '../check/arrays.js';
+import {
+  checkAttached,
+  type Integers,
+  type Mask,
+  privateCopy,
+  mask as readMask,
+  targets as readTargets,
+} from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
@@ -78,7 +85,8 @@ function prepare(input: unknown, options: unknown, asynchronous: boolean): Prepa
   const rows = readLogits(fields.take('logits'), 'logits', count);
   const rawMask = fields.take('actionMask');
   const actionMask = rawMask === undefined ? null : readMask(rawMask, 'actionMask', count);
-  const targets = keep(readTargets(rawTargets, 'targets', rows.width, actionMask, count), asynchronous);
+  const given = readTargets(rawTargets, 'targets', rows.width, actionMask, count);
+  const targets = asynchronous ? privateCopy(given) : given;
   fields.end();
 
   const logits = { ...rows, data: keep(rows.data, asynchronous) };

@@ -123,12 +123,15 @@ export function keep<T extends Float32Array | Float64Array | Int32Array | Uint16
   return asynchronous && !isPinned(array) ? privateCopy(array) : array;
 }
 
-/** `keep` for every typed array directly in a record. */
+/**
+ * In an asynchronous call, private copies of the small arrays directly in a record. Always copies: native code uses some of them as indices, which
+ * must not change after they were checked, not even in memory that cannot be taken away.
+ */
 export function keepAll<T extends object>(record: T, asynchronous: boolean): T {
   if (!asynchronous) return record;
   const entries = Object.entries(record).map(([name, value]) => [
     name,
-    value instanceof Int32Array || value instanceof Float64Array ? keep(value, true) : value,
+    value instanceof Int32Array || value instanceof Float64Array ? privateCopy(value) : value,
   ]);
   return Object.fromEntries(entries) as T;
 }

@@ -35,7 +35,7 @@ export interface Metrics {
   readonly clampedKl: number;
   /** Loss tokens with a non-finite log-prob (nonFinite: 'propagate'). */
   readonly nonFinite: number;
-  /** Gradient elements that were not 0 before rounding to bf16 or f16, and 0 after. */
+  /** Gradient elements that were not 0 in float32 (those below 2^-126 are), and became 0 in bf16 or f16. */
   readonly underflowedGradients: number;
   /** One entry per channel where credit was assigned; null where advantages were given. */
   readonly groups: readonly GroupStats[] | null;

@@ -1,5 +1,5 @@
 import { METRIC_SLOTS, type NonFinite, type Rows, type SurrogateArgs } from '../backend/ops.js';
-import { float32 } from '../check/arrays.js';
+import { float32, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { groupStats, statisticsError } from '../credit/turn_statistics.js';
 import { InvalidInputError } from '../errors.js';
@@ -239,7 +239,7 @@ function fromLogits(
   const gradient = gradientRows(logits, out, inPlace);
   if (out !== undefined) checkWritable(gradient.data, 'out.logits', call.asynchronous);
 
-  const targets = keep(batch.targets!, call.asynchronous);
+  const targets = call.asynchronous ? privateCopy(batch.targets!) : batch.targets!;
   const logProbs = new Float32Array(batch.tokens);
   const entropy = new Float32Array(batch.tokens);
   const logSumExp = new Float64Array(batch.tokens);
@@ -275,6 +275,7 @@ function fromLogits(
       const device = call.backend.name;
       const inputs = { targets, oldLogProbs, refLogProbs };
       if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace });
+      checkGradientRange(surrogate.coefficients, temperature, call);
       const metrics = makeMetrics(surrogate.metrics, {
         hasReference: refLogProbs !== null,
         hasEntropy: true,
@@ -294,6 +295,20 @@ function fromLogits(
       };
     },
   };
+}
+
+/** |dLogits| is at most |coefficient gradScale / T|; beyond float32 a row would be NaN. */
+function checkGradientRange(coefficients: Float64Array, temperature: number, { gradScale, nonFinite }: Call): void {
+  if (nonFinite === 'propagate') return;
+  const at = coefficients.findIndex((coefficient) => !(Math.abs((coefficient * gradScale) / temperature) < 3.4e38));
+  if (at < 0) return;
+  throw new InvalidInputError({
+    code: 'ERR_NON_FINITE',
+    path: `grad.logits[${at}]`,
+    expected: 'a gradient within float32',
+    received: String((coefficients[at] * gradScale) / temperature),
+    hint: 'gradScale is too large, or temperature too small, for this loss',
+  });
 }
 
 function readOutLogits(out: unknown): unknown {

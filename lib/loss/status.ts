@@ -28,6 +28,14 @@ export function statusError(
         received: 'a row with NaN, +Infinity or only -Infinity',
         ...(at.inPlace ? { hint: AFTERWARDS } : {}),
       });
+    case 'logits-too-large':
+      return new InvalidInputError({
+        code: 'ERR_RANGE',
+        path: `logits[${position}]`,
+        expected: `logits / temperature of magnitude up to 2^31: beyond it no digits are left for the gradient`,
+        received: 'a row with larger ones',
+        ...(at.inPlace ? { hint: AFTERWARDS } : {}),
+      });
     case 'non-finite-log-prob':
       return nonFiniteLogProb(position, at.inputs, at.inPlace);
     case 'target-out-of-range':

@@ -26,6 +26,7 @@ enum TermFlag : uint8_t {
   kClampedLogRatio = 8,
   kClampedKl = 16,
   kNonFinite = 32,
+  kEvaluated = 64,
 };
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -33,18 +34,22 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 }  // namespace
 
 LossTerms::LossTerms(const Surrogate& args) : args_(args) {
-  if (!validSizes()) {
+  if (!validSizes() || outputsOverlap()) {
     status_.code = StatusCode::invalidArgument;
     return;
   }
   klTermOn_ = args.kl.coef != 0 && args.refLogProbs;
   denominator_ = lossDenominator(args.aggregate, args.denominators);
   try {
+    copyTurns();
+    if (!status_) return;
     prepareWeights();
     terms_.resize(args.logProbs.size);
     prepareUnits();
   } catch (const std::bad_alloc&) {
     unitFirst_.clear();
+    starts_.clear();
+    ends_.clear();
     status_.code = StatusCode::outOfMemory;
     return;
   }
@@ -60,29 +65,48 @@ bool LossTerms::validSizes() const {
          (!args_.refLogProbs || args_.refLogProbs.size == tokens) && (!args_.entropy || args_.entropy.size == tokens) &&
          args_.advantageLevel != Level::sequence && args_.advantages.size == advantages &&
          (!args_.clipScale || args_.clipScale.size == advantages) && args_.metrics.size == EnumNames<Metric>::count &&
-         validTrajectories(args_.turns) && validSpans(args_.turns, tokens);
+         sameLengths(args_.turns);
+}
+
+bool LossTerms::outputsOverlap() const {
+  const Turns& turns = args_.turns;
+  return anyOverlap({args_.coefficients, args_.metrics},
+                    {args_.logProbs, args_.oldLogProbs, args_.refLogProbs, args_.entropy, args_.actionMask,
+                     turns.starts, turns.ends, turns.tokens, turns.trajectory, turns.index, args_.advantages,
+                     args_.clipScale});
+}
+
+/// The arrays that say where to read and write. A caller's thread may change them at any time, so the copies are
+/// what is checked and used.
+void LossTerms::copyTurns() {
+  starts_ = ownCopy(args_.turns.starts);
+  ends_ = ownCopy(args_.turns.ends);
+  trajectory_ = ownCopy(args_.turns.trajectory);
+  turnTokens_ = ownCopy(args_.turns.tokens);
+  if (validTrajectories(trajectory_) && validSpans(starts_, ends_, turnTokens_, args_.logProbs.size)) return;
+  starts_.clear();
+  ends_.clear();
+  status_.code = StatusCode::invalidArgument;
 }
 
 void LossTerms::prepareUnits() {
-  const auto& trajectory = args_.turns.trajectory;
-  unitFirst_.reserve(trajectory.size + 1);
-  for (size_t k = 0; k < trajectory.size; ++k) {
-    const bool continues = args_.ratio.level == Level::sequence && k > 0 && trajectory[k] == trajectory[k - 1];
+  unitFirst_.reserve(trajectory_.size() + 1);
+  for (size_t k = 0; k < trajectory_.size(); ++k) {
+    const bool continues = args_.ratio.level == Level::sequence && k > 0 && trajectory_[k] == trajectory_[k - 1];
     if (!continues) unitFirst_.push_back(k);
   }
-  unitFirst_.push_back(trajectory.size);
+  unitFirst_.push_back(trajectory_.size());
 }
 
 void LossTerms::prepareWeights() {
-  const Turns& turns = args_.turns;
-  const size_t count = turns.starts.size;
+  const size_t count = trajectory_.size();
   weight_.resize(count);
   for (size_t first = 0; first < count;) {
     size_t last = first;
     double trajectoryTokens = 0;
-    while (last < count && turns.trajectory[last] == turns.trajectory[first]) trajectoryTokens += turns.tokens[last++];
+    while (last < count && trajectory_[last] == trajectory_[first]) trajectoryTokens += turnTokens_[last++];
     for (; first < last; ++first) {
-      weight_[first] = termWeight(args_.aggregate, turns.tokens[first], trajectoryTokens, args_.horizon);
+      weight_[first] = termWeight(args_.aggregate, turnTokens_[first], trajectoryTokens, args_.horizon);
     }
   }
 }
@@ -105,7 +129,7 @@ double LossTerms::evaluateTerm(size_t turn, size_t token, const ImportanceRatio&
   term.ratio = ratio.value;
   term.oldKlK3 = std::expm1(x) - x;
   term.token = static_cast<uint32_t>(token);
-  term.flags = (gate.clippedLow ? kClippedLow : 0) | (gate.clippedHigh ? kClippedHigh : 0) |
+  term.flags = kEvaluated | (gate.clippedLow ? kClippedLow : 0) | (gate.clippedHigh ? kClippedHigh : 0) |
                (gate.clippedDual ? kClippedDual : 0) | (ratio.clamped ? kClampedLogRatio : 0);
   bool finite = std::isfinite(args_.logProbs[token]) && std::isfinite(args_.oldLogProbs[token]);
   double klCoefficient = 0;
@@ -130,10 +154,9 @@ void LossTerms::evaluateToken(size_t turn, size_t token) {
 }
 
 void LossTerms::evaluate(const Unit& unit) {
-  const Turns& turns = args_.turns;
   const auto forEachLossToken = [&](auto&& visit) {
     for (size_t k = unit.firstTurn; k < unit.lastTurn; ++k) {
-      for (size_t n = turns.starts[k]; n < static_cast<size_t>(turns.ends[k]); ++n) {
+      for (size_t n = starts_[k]; n < static_cast<size_t>(ends_[k]); ++n) {
         if (inLoss(n)) visit(k, n);
       }
     }
@@ -161,15 +184,10 @@ void LossTerms::evaluate(const Unit& unit) {
 }
 
 /// Moves the loss tokens' terms to the front, so that the bits of a sum depend on their number alone and not on what
-/// lies between them.
+/// lies between them. Goes by what was evaluated, not by the mask, which may have changed since.
 size_t LossTerms::packTerms() {
-  size_t count = 0;
-  for (size_t k = 0; k < args_.turns.starts.size; ++k) {
-    for (size_t n = args_.turns.starts[k]; n < static_cast<size_t>(args_.turns.ends[k]); ++n) {
-      if (inLoss(n)) terms_[count++] = terms_[n];
-    }
-  }
-  return count;
+  const auto isEmpty = [](const Term& term) { return !(term.flags & kEvaluated); };
+  return static_cast<size_t>(std::remove_if(terms_.begin(), terms_.end(), isEmpty) - terms_.begin());
 }
 
 Status LossTerms::finish() {

@@ -17,14 +17,20 @@ class LossTerms {
     size_t lastTurn;
   };
 
-  /// Checks sizes (see `status`), prepares per-turn weights in O(K) and sets args.coefficients to 0. `args` must
-  /// outlive this object.
+  /// Copies the turns, checks sizes (see `status`), prepares per-turn weights in O(K) and sets args.coefficients to 0.
+  /// `args` must outlive this object.
   explicit LossTerms(const Surrogate& args);
+  LossTerms(const LossTerms&) = delete;
+  LossTerms& operator=(const LossTerms&) = delete;
   const Status& status() const { return status_; }
 
   /// Level token and turn: one unit per turn. Level sequence: one per trajectory. None where `status` is not ok.
   size_t unitCount() const { return unitFirst_.empty() ? 0 : unitFirst_.size() - 1; }
   Unit unit(size_t u) const { return {unitFirst_[u], unitFirst_[u + 1]}; }
+  /// The turns' spans as checked; empty where `status` is not ok. args.turns may have changed since, so nobody who
+  /// indexes with them may read those again.
+  const std::vector<int32_t>& starts() const { return starts_; }
+  const std::vector<int32_t>& ends() const { return ends_; }
 
   /// Writes args.coefficients of the unit's loss tokens from args.logProbs. Units are independent: any thread, any
   /// order.
@@ -50,6 +56,8 @@ class LossTerms {
   static_assert(sizeof(Term) <= 48, "the memory target of a step is 64 bytes a token");
 
   bool validSizes() const;
+  bool outputsOverlap() const;
+  void copyTurns();
   void prepareUnits();
   void prepareWeights();
   bool inLoss(size_t token) const { return args_.actionMask[token] == 1; }
@@ -58,6 +66,7 @@ class LossTerms {
   size_t packTerms();
 
   const Surrogate& args_;
+  std::vector<int32_t> starts_, ends_, trajectory_, turnTokens_;  // [K]
   Status status_;
   bool klTermOn_ = false;
   double denominator_ = 0;

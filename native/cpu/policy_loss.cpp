@@ -20,21 +20,27 @@ namespace turnwise::cpu {
 
 namespace {
 
-/// Whether what one op writes is what the next one reads.
+template <class A, class B>
+bool same(const View<A>& a, const View<B>& b) {
+  return a.data == b.data && a.size == b.size;
+}
+
+/// Whether what one op writes is what the next one reads: the same memory and the same length. Each op checked its own
+/// sizes against one another; here they are checked between ops.
 bool sharesBuffers(const PolicyLoss& args) {
   const GatherLogProbs& gather = args.gather;
   const Surrogate& surrogate = args.surrogate;
   const LogitsGradient& gradient = args.gradient;
   const bool rows = gradient.logits.data == gather.logits.data && gradient.logits.dtype == gather.logits.dtype &&
-                    gradient.logits.width == gather.logits.width && gradient.targets.data == gather.targets.data &&
-                    gradient.actionMask.data == gather.actionMask.data && gradient.temperature == gather.temperature;
-  const bool tokens =
-      surrogate.logProbs.data == gather.logProbs.data && gradient.logProbs.data == gather.logProbs.data &&
-      gradient.logSumExp.data == gather.logSumExp.data && surrogate.logProbs.size == gather.logProbs.size &&
-      (!surrogate.entropy || surrogate.entropy.data == gather.entropy.data) &&
-      (!gradient.coefficients || gradient.coefficients.data == surrogate.coefficients.data);
+                    gradient.logits.width == gather.logits.width && gradient.logits.count == gather.logits.count &&
+                    same(gradient.targets, gather.targets) && same(gradient.actionMask, gather.actionMask) &&
+                    gradient.temperature == gather.temperature;
+  const bool tokens = same(surrogate.logProbs, gather.logProbs) && same(gradient.logProbs, gather.logProbs) &&
+                      same(gradient.logSumExp, gather.logSumExp) &&
+                      (!surrogate.entropy || same(surrogate.entropy, gather.entropy)) &&
+                      (!gradient.coefficients || same(gradient.coefficients, surrogate.coefficients));
   const bool turns = !args.statistics || (surrogate.advantageLevel == Level::turn &&
-                                          surrogate.advantages.data == args.statistics->advantages.data);
+                                          same(surrogate.advantages, args.statistics->advantages));
   return rows && tokens && turns;
 }
 
@@ -44,7 +50,7 @@ class FusedStep {
       : args_(args),
         terms_(terms),
         context_(context),
-        forward_(args.gather, kernels),
+        forward_(args.gather, kernels, true),
         gradient_(args.gradient, kernels) {}
 
   Status run() {

@@ -57,7 +57,10 @@ TURNWISE_HD inline double normalize(double x, const GroupMoments& moments, const
   if (moments.allEqual && channel.center == Center::mean) return 0.0;
   const double centered = channel.center == Center::mean ? x - moments.mean : x;
   if (channel.scale == Scale::none) return centered;
-  return centered / (std::sqrt(moments.variance + channel.varianceFloor) + channel.eps);
+  const double divisor = std::sqrt(moments.variance + channel.varianceFloor) + channel.eps;
+  // A spread beyond float64 would silently make every member 0. Infinity is seen by whoever checks the result (NaN would mean
+  // "no signal").
+  return divisor - divisor == 0 ? centered / divisor : divisor;
 }
 
 /// Population standard deviation of a whole batch, at least `floor`; 1 for fewer than two values. Turn-group mode of

@@ -61,18 +61,27 @@ function makeArgs(logitsCase: LogitsCase, dtype: DTypeOfLogits, variant: Variant
 }
 
 export function gradientOutputs(args: LogitsGradientArgs): Output[] {
-  const { gradient, coefficients, gradScale, temperature } = args;
+  const { gradient, targets, coefficients, gradScale, temperature } = args;
+  const values = decode(gradient.data, gradient.dtype);
   const scaleOf = (n: number) => (coefficients === null ? 1 : Math.abs(coefficients[n] * gradScale)) / temperature;
   return [
     {
       name: 'gradient',
-      values: decode(gradient.data, gradient.dtype),
+      values,
       tolerance: {
         why: `the promise: ${GRADIENT_ABSOLUTE} |coefficient| / T, then one rounding on either side`,
         allowed: (expected, i) => {
           const before = GRADIENT_ABSOLUTE * scaleOf(Math.floor(i / gradient.width));
           return before === 0 ? 0 : before + 2 * halfUlp(Math.abs(expected) + before, gradient.dtype);
         },
+      },
+    },
+    {
+      name: 'gradient at the target',
+      values: Float64Array.from(targets, (target, n) => values[n * gradient.width + target]),
+      tolerance: {
+        why: 'expm1 of the log-prob: near p = 1 it is small, and is all there is',
+        allowed: (expected) => 2 * halfUlp(expected, gradient.dtype) + 2 ** -149,
       },
     },
   ];

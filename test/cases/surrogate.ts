@@ -3,7 +3,6 @@ import {
   type Aggregate,
   type KlArgs,
   METRIC_SLOTS,
-  type NonFinite,
   type RatioArgs,
   type Status,
   type SurrogateArgs,
@@ -12,7 +11,7 @@ import { random } from '../support/random.js';
 import { denominatorsOf, type Layout, layoutOf, randomLayout } from '../support/turns.js';
 import { EXACT, float64, type OpCase } from './op_case.js';
 
-const OFF = Number.POSITIVE_INFINITY;
+export const OFF = Number.POSITIVE_INFINITY;
 
 export const RATIOS: Record<string, RatioArgs> = {
   token: { level: 'token', form: 'straight-through', clampLow: -20, clampHigh: 20 },
@@ -31,7 +30,7 @@ export const AGGREGATES: readonly Aggregate[] = [
   'token-sum',
 ];
 
-const KLS: Record<string, KlArgs> = {
+export const KLS: Record<string, KlArgs> = {
   'no KL': { coef: 0, estimator: 'k1', logRatioClamp: OFF, valueClamp: OFF },
   k1: { coef: 0.1, estimator: 'k1', logRatioClamp: OFF, valueClamp: OFF },
   k2: { coef: 0.1, estimator: 'k2', logRatioClamp: OFF, valueClamp: OFF },
@@ -39,13 +38,13 @@ const KLS: Record<string, KlArgs> = {
   'k3 clamped': { coef: 0.1, estimator: 'k3', logRatioClamp: 0.8, valueClamp: 0.2 },
 };
 
-const GATES: Record<string, SurrogateArgs['gate']> = {
+export const GATES: Record<string, SurrogateArgs['gate']> = {
   ppo: { kind: 'ppo', low: 0.2, high: 0.28, dual: OFF },
   dual: { kind: 'ppo', low: 0.2, high: 0.2, dual: 1.5 },
   narrow: { kind: 'ppo', low: 3e-3, high: 4e-3, dual: OFF },
 };
 
-interface Content {
+export interface Content {
   layout: Layout;
   /** [N] log π - log π_old. */
   logRatio?: (n: number) => number;
@@ -100,7 +99,7 @@ const COUNTS = [
   'nonFinite',
 ];
 
-function caseOf(
+export function caseOf(
   title: string,
   why: string,
   content: () => Content,
@@ -131,7 +130,7 @@ function caseOf(
   };
 }
 
-const usual = (): Content => ({ layout: randomLayout(40, 8) });
+export const usual = (): Content => ({ layout: randomLayout(40, 8) });
 
 const product: OpCase<'surrogate'>[] = Object.entries(RATIOS).flatMap(([ratioName, ratio]) => [
   ...AGGREGATES.flatMap((aggregate) =>
@@ -162,46 +161,6 @@ const product: OpCase<'surrogate'>[] = Object.entries(RATIOS).flatMap(([ratioNam
     ),
   ),
 ]);
-
-/** Log-ratios that hit every clamp, with advantages of every sign. */
-const EDGES = [0, -0, 25, -25, 20, -20, 100, -100, 11, 1e-9, Math.log(1.2), Math.log(0.8), 0.3, -0.3, 700, -800];
-const SIGNS = [1, -1, 0, -0, 0.5];
-
-/** One turn of one token each. */
-const edges = (): Content => {
-  const pairs = EDGES.flatMap((x) => SIGNS.map((a) => [x, a] as const));
-  const layout = layoutOf(
-    pairs.map(() => [[1]]),
-    () => 0,
-  );
-  return { layout, logRatio: (n) => pairs[n][0] - 0, advantage: (k) => pairs[k][1] };
-};
-
-const atEdges = Object.entries(RATIOS).flatMap(([name, ratio]) =>
-  [ratio, { ...ratio, clampLow: -OFF, clampHigh: OFF }].map((chosen, i) =>
-    caseOf(
-      `${name}: log-ratios beyond ${i === 0 ? 'the clamps' : 'nothing, unclamped'}`,
-      'no NaN from 0 * Infinity, gradient 0 beyond a clamp',
-      () => edges(),
-      {
-        ratio: chosen,
-        gate: GATES.dual,
-        clipScale: null,
-        // Old log-probs low enough that a log-ratio of 25 leaves a log-prob below 0.
-        oldLogProbs: Float32Array.from({ length: EDGES.length * SIGNS.length }, () => -900),
-        logProbs: Float32Array.from(
-          { length: EDGES.length * SIGNS.length },
-          (_, n) => -900 + EDGES[Math.floor(n / SIGNS.length)],
-        ),
-        refLogProbs: Float32Array.from(
-          { length: EDGES.length * SIGNS.length },
-          (_, n) => -900 + EDGES[n % EDGES.length],
-        ),
-        kl: KLS['k3 clamped'],
-      },
-    ),
-  ),
-);
 
 const shapes: OpCase<'surrogate'>[] = (['token', 'turn straight-through', 'sequence true'] as const).flatMap((name) => {
   const settings = { ratio: RATIOS[name], aggregate: 'seq-mean-token-mean' as const, kl: KLS.k3 };
@@ -260,80 +219,4 @@ const shapes: OpCase<'surrogate'>[] = (['token', 'turn straight-through', 'seque
   ];
 });
 
-const nonFinite: OpCase<'surrogate'>[] = (['logProbs', 'oldLogProbs', 'refLogProbs'] as const).flatMap((name) =>
-  [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].flatMap((value) =>
-    (['throw', 'check-first', 'propagate'] as NonFinite[]).flatMap((mode) =>
-      ['token', 'turn straight-through', 'turn true'].map((ratioName): OpCase<'surrogate'> => {
-        const content: Content = {
-          layout: layoutOf(
-            [
-              [
-                [1, 1],
-                [1, 0, 1],
-              ],
-              [[1]],
-            ],
-            () => 1,
-          ),
-        };
-        const bad = [6, 7].find((n) => content.layout.actionMask[n] === 1)!;
-        const settings = { ratio: RATIOS[ratioName], nonFinite: mode, kl: KLS.k2 };
-        const given = caseOf(
-          `${name} ${value} at token ${bad}, ${mode}, ${ratioName}`,
-          'found and named, or flows without spreading beyond its segment',
-          () => content,
-          settings,
-          mode === 'propagate' ? undefined : { code: 'non-finite-log-prob', position: bad },
-        );
-        return {
-          ...given,
-          make: () => {
-            const args = given.make();
-            args[name]![bad] = value;
-            return args;
-          },
-        };
-      }),
-    ),
-  ),
-);
-
-function invalid(title: string, change: (args: SurrogateArgs) => unknown): OpCase<'surrogate'> {
-  const given = caseOf(
-    `invalid: ${title}`,
-    'a size that does not fit: refused, never read out of bounds',
-    usual,
-    {},
-    { code: 'invalid-argument', position: -1 },
-  );
-  return {
-    ...given,
-    make: () => {
-      const args = given.make();
-      change(args);
-      return args;
-    },
-  };
-}
-
-export const SURROGATE_CASES: readonly OpCase<'surrogate'>[] = [
-  ...product,
-  ...atEdges,
-  ...shapes,
-  ...nonFinite,
-  ...(['logProbs', 'oldLogProbs', 'refLogProbs', 'entropy'] as const).map((name) =>
-    invalid(name, (args) => (args[name] = args[name]!.slice(1))),
-  ),
-  ...(['advantages', 'clipScale', 'coefficients', 'metrics'] as const).map((name) =>
-    invalid(name, (args) => (args[name] = args[name]!.slice(1))),
-  ),
-  invalid('actionMask', (args) => (args.actionMask = args.actionMask.slice(1))),
-  invalid('turns.tokens', (args) => (args.turns.tokens = args.turns.tokens.slice(1))),
-  invalid('a span beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] += 1)),
-  invalid('a span below 0', (args) => (args.turns.starts[0] = -1)),
-  invalid('spans that overlap', (args) => (args.turns.starts[1] = args.turns.ends[0] - 1)),
-  invalid(
-    'more tokens than the span',
-    (args) => (args.turns.tokens[0] = args.turns.ends[0] - args.turns.starts[0] + 1),
-  ),
-];
+export const SURROGATE_CASES: readonly OpCase<'surrogate'>[] = [...product, ...shapes];

@@ -11,7 +11,7 @@ const OPTIONS: CallRow[] = [
   [
     'a temperature of 0',
     (_, o) => (o.temperature = 0),
-    { code: 'ERR_RANGE', path: 'options.temperature', expected: 'a finite number greater than 0', received: '0' },
+    { code: 'ERR_RANGE', path: 'options.temperature', expected: 'a number in [1e-38, 1e+37]', received: '0' },
   ],
   [
     'a temperature of -1',
@@ -82,6 +82,22 @@ const OPTIONS: CallRow[] = [
     (_, o) => (o.out = { logits: Tensor.alloc([tokens], 'f32') }),
     { code: 'ERR_LENGTH', path: 'out.logits' },
   ],
+  [
+    'out of another shape',
+    (_, o) => (o.out = { logits: Tensor.alloc([width, tokens], 'f32') }),
+    {
+      code: 'ERR_LENGTH',
+      path: 'out.logits',
+      expected: `a tensor of shape [N, ${width}]`,
+      received: `shape [${width}, ${tokens}]`,
+    },
+  ],
+  [
+    'out on top of oldLogProbs',
+    (b, o) => onTopOf(b, o, 'oldLogProbs'),
+    { code: 'ERR_OVERLAP', path: 'oldLogProbs', expected: 'memory apart from what the gradient is written to' },
+  ],
+  ['a gradScale beyond float32', (_, o) => (o.gradScale = 1e39), { code: 'ERR_RANGE', path: 'options.gradScale' }],
   ['an empty out', (_, o) => (o.out = {}), { code: 'ERR_MISSING', path: 'out.logits' }],
   [
     'out for log-probs',
@@ -106,6 +122,14 @@ function overlap(batch: Record<string, unknown>, options: Record<string, unknown
   const shared = new Float32Array(new SharedArrayBuffer(4 * (tokens * width + 1)));
   batch.logits = shared.subarray(0, tokens * width);
   options.out = { logits: shared.subarray(shift, shift + tokens * width) };
+}
+
+/** The gradient's last elements in the memory of another input. */
+function onTopOf(batch: Record<string, unknown>, options: Record<string, unknown>, name: 'oldLogProbs'): void {
+  const shared = new Float32Array(new SharedArrayBuffer(4 * (tokens * width + tokens)));
+  batch[name] = shared.subarray(tokens * width - 1, tokens * width - 1 + tokens);
+  shared.fill(-1);
+  options.out = { logits: shared.subarray(0, tokens * width) };
 }
 
 describe.each(LOSS_FORMS)('%s', (_, run) => {

@@ -119,7 +119,7 @@ describe('credit', () => {
   const merge =
     (...trajectories: unknown[]) =>
     () =>
-      estimateAdvantages.fromRows(any({ version: 1, trajectories }), a2tgpo());
+      estimateAdvantages.fromRows(any({ version: 1, signals: ['outcome', 'informationGain'], trajectories }), a2tgpo());
   const rows: Row[] = [
     [
       'a slice of an unknown trajectory',
@@ -134,12 +134,12 @@ describe('credit', () => {
     ['a slice of words', () => credit.slice(any('all')), { code: 'ERR_TYPE', path: 'trajectories' }],
     [
       'rows of another version',
-      () => estimateAdvantages.fromRows(any({ version: 2, trajectories: [] }), a2tgpo()),
+      () => estimateAdvantages.fromRows(any({ version: 2, signals: [], trajectories: [] }), a2tgpo()),
       { code: 'ERR_RANGE', path: 'rows[0].version' },
     ],
     [
       'rows without trajectories',
-      () => estimateAdvantages.fromRows(any({ version: 1 }), a2tgpo()),
+      () => estimateAdvantages.fromRows(any({ version: 1, signals: [] }), a2tgpo()),
       { code: 'ERR_TYPE', path: 'rows[0].trajectories', expected: 'an array' },
     ],
     [
@@ -155,7 +155,7 @@ describe('credit', () => {
     [
       'a row without a signal that is needed',
       merge({ ...row, informationGain: null }),
-      { code: 'ERR_MISSING', path: 'rows: trajectory 1, informationGain' },
+      { code: 'ERR_MISSING', path: 'rows[0].trajectories[0].informationGain', expected: 'one value per turn' },
     ],
     [
       'a row of fewer tokens',
@@ -181,6 +181,22 @@ describe('credit', () => {
       merge({ ...row, reward: 1 }),
       { code: 'ERR_UNKNOWN_OPTION', path: 'rows[0].trajectories[0].reward' },
     ],
+    [
+      'rows that say nothing of their signals',
+      () => estimateAdvantages.fromRows(any({ version: 1, trajectories: [] }), a2tgpo()),
+      { code: 'ERR_TYPE', path: 'rows[0].signals', expected: 'an array' },
+    ],
+    [
+      'a row whose indices do not increase',
+      merge({ ...row, index: [5, 2], tokens: [1, 1], informationGain: [1, null] }),
+      { code: 'ERR_TURNS', path: 'rows.index[1]' },
+    ],
+    [
+      'a row with a gain on its last turn',
+      merge({ ...row, informationGain: [0.5] }),
+      { code: 'ERR_NO_EFFECT', path: 'informationGain[0]' },
+    ],
+    ['a row of id 1e300', merge({ ...row, id: 1e300 }), { code: 'ERR_RANGE', path: 'rows[0].trajectories[0].id' }],
     ['a row of id 0.5', merge({ ...row, id: 0.5 }), { code: 'ERR_RANGE', path: 'rows[0].trajectories[0].id' }],
     [
       'denominators that are no array',
@@ -211,7 +227,8 @@ describe('credit', () => {
     expect(rows.trajectories).toHaveLength(4);
     expectInvalid(() => estimateAdvantages.fromRows(rows, a2tgpo()), {
       code: 'ERR_MISSING',
-      path: 'rows: trajectory 0, informationGain',
+      path: 'rows[0].signals',
+      expected: 'informationGain, which the estimator needs',
     });
   });
 });

@@ -44,14 +44,20 @@ describe('presets and estimators', () => {
     ],
     [
       'alpha in a mode without it',
-      () => a2tgpo({ mode: 'joint', alpha: 0.3 }),
+      () => a2tgpo(any({ mode: 'joint', alpha: 0.3 })),
       { code: 'ERR_NO_EFFECT', path: 'alpha', expected: 'mode "turn-group-v1d"', received: 'alpha with mode "joint"' },
     ],
     [
       'beta in a mode without it',
-      () => a2tgpo({ mode: 'separate', beta: 0.3 }),
+      () => a2tgpo(any({ mode: 'separate', beta: 0.3 })),
       { code: 'ERR_NO_EFFECT', path: 'beta' },
     ],
+    [
+      'lastTurn in a mode without a gain of its own',
+      () => a2tgpo(any({ mode: 'joint', lastTurn: 'signal' })),
+      { code: 'ERR_NO_EFFECT', path: 'lastTurn', expected: 'another mode' },
+    ],
+    ['an eps of 0 and no floor', () => grpo({ eps: 0 }), { code: 'ERR_RANGE', path: 'eps' }],
     [
       'gamma of 1.5',
       () => a2tgpo({ gamma: 1.5 }),
@@ -60,7 +66,7 @@ describe('presets and estimators', () => {
     ['gamma of NaN', () => a2tgpo({ gamma: Number.NaN }), { code: 'ERR_RANGE', path: 'gamma', received: 'NaN' }],
     [
       'eps with scale none',
-      () => grpo({ scale: 'none', eps: 1e-6 }),
+      () => grpo(any({ scale: 'none', eps: 1e-6 })),
       { code: 'ERR_UNKNOWN_OPTION', path: 'eps', message: /eps has no effect with scale "none"/ },
     ],
     [

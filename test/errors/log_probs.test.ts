@@ -98,6 +98,28 @@ function shared(length: number): Float32Array {
 const GRPO = grpo({ kl: { coef: 0.1, estimator: 'k2' } });
 const CREDIT = estimateAdvantages({ turns, ...signals(from) }, A2TGPO);
 
+/** What a2tgpo asks of given advantages and of the layout, and grpo does not. */
+const BY_TURN: CallRow[] = [
+  [
+    'no clipScale where the clip range adapts',
+    (b) => delete b.clipScale,
+    { code: 'ERR_MISSING', path: 'clipScale', expected: /adapts its clip range/ },
+  ],
+  [
+    'trajectories as turns',
+    (b) => {
+      delete b.turns;
+      b.trajectoryOffsets = from.trajectoryOffsets;
+    },
+    { code: 'ERR_MISSING', path: 'turns', expected: /"a2tgpo"/ },
+  ],
+  [
+    'denominators below the own counts',
+    (b) => (b.denominators = { tokens: 1, turns: 1, sequences: 1 }),
+    { code: 'ERR_RANGE', path: 'denominators.tokens', expected: /an integer of at least \d+/, received: '1' },
+  ],
+];
+
 const WITH_CREDIT: CallRow[] = [
   [
     'a credit of plain data',
@@ -156,6 +178,10 @@ describe.each(LOSS_FORMS)('%s', (_, run) => {
   const grpoCredit = estimateAdvantages({ turns, groups: from.groups, outcome: from.outcome }, grpo());
 
   describe('with advantages', () => testCalls(LOG_PROBS, call(GRPO, withAdvantages)));
+  describe('with advantages by turn', () => {
+    const byTurn = () => structuredClone({ ...fromLogProbs(from), ...advantages });
+    testCalls(BY_TURN, call(A2TGPO, byTurn));
+  });
   describe('with credit', () => testCalls(WITH_CREDIT, call(A2TGPO, withCredit(CREDIT))));
   describe('with another adapt', () => testCalls(BETA, call(OTHER, withCredit(otherCredit))));
   describe('with other channels', () => testCalls(CHANNELS, call(grpo(), withCredit(grpoCredit))));

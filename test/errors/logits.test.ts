@@ -210,7 +210,7 @@ const LOGITS: CallRow[] = [
   [
     'denominators that are no counts',
     (b) => (b.denominators = { tokens: -1, turns: 1, sequences: 1 }),
-    { code: 'ERR_RANGE', path: 'denominators.tokens', expected: 'an integer of at least 0', received: '-1' },
+    { code: 'ERR_RANGE', path: 'denominators.tokens', expected: 'an integer of at least 19', received: '-1' },
   ],
 ];
 

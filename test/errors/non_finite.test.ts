@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   gatherLogProbsSync,
+  grpo,
   type InvalidInputError,
   policyLoss,
   policyLossSync,
@@ -162,5 +163,31 @@ describe.each(DEVICES)('%s', (device) => {
     const call = { logits, targets: [1, 1] };
     expectInvalid(() => gatherLogProbsSync(call, { device }), { ...NON_FINITE, path: 'targets[0]' });
     expect(gatherLogProbsSync(call, { device, nonFinite: 'propagate' }).logProbs[0]).toBe(Number.NEGATIVE_INFINITY);
+  });
+});
+
+describe('logits beyond what a gradient can be formed from', () => {
+  // log-sum-exp = 3e9: float64 holds it, but its last digit is 4.8e-7.
+  const huge = () => ({
+    logits: Float32Array.of(3e9, 3e9, 0, 0, 1, 2),
+    targets: Int32Array.of(0, 1),
+    oldLogProbs: Float32Array.of(-1, -1),
+    advantages: [1, 1],
+    advantageLevel: 'token' as const,
+  });
+
+  test.each(DEVICES)('are refused by row (%s)', (device) => {
+    for (const options of [{}, { inPlace: true }, { rowScale: 'deferred' }] as const) {
+      expectInvalid(() => policyLossSync(huge(), grpo(), { device, ...options }), {
+        code: 'ERR_RANGE',
+        path: 'logits[0]',
+      });
+    }
+  });
+
+  test.each(DEVICES)('have exact log-probs all the same (%s)', (device) => {
+    const { logits, targets } = huge();
+    const { logProbs } = gatherLogProbsSync({ logits, targets }, { device });
+    expect(logProbs[0]).toBe(Math.fround(-Math.LN2));
   });
 });

@@ -16,6 +16,11 @@ describe('tensors and settings', () => {
       { code: 'ERR_RANGE', path: 'dtype', expected: '"f32", "bf16", "f16", "f64", "int32" or "u8"' },
     ],
     [
+      'a shape of one number',
+      () => Tensor.alloc(any(3), 'f32'),
+      { code: 'ERR_TYPE', path: 'shape', expected: 'an array of extents, as [N, V]', received: '3' },
+    ],
+    [
       'a negative extent',
       () => Tensor.alloc([2, -1], 'f32'),
       { code: 'ERR_RANGE', path: 'shape[1]', expected: 'an integer of at least 0', received: '-1' },

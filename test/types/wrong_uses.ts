@@ -86,6 +86,10 @@ tensor(f64, [2], 'f32');
 a2tgpo({ cliprange: [0.1, 0.1] });
 // @ts-expect-error a mode that does not exist
 a2tgpo({ mode: 'turn' });
+// @ts-expect-error alpha belongs to turn-group-v1d
+a2tgpo({ mode: 'joint', alpha: 0.3 });
+// @ts-expect-error nothing is divided by
+grpo({ scale: 'none', eps: 1e-6 });
 // @ts-expect-error three clip bounds
 grpo({ clip: [0.1, 0.2, 0.3] });
 // @ts-expect-error a value clamp is k3's

@@ -53,7 +53,9 @@ export function normalizeGroup(values: Float64Array, options: NormalizeOptions):
   if (allEqual && options.center === 'mean') return new Float64Array(values.length);
   const shift = options.center === 'mean' ? mean : 0;
   const divisor = options.scale === 'std' ? Math.sqrt(variance + options.varianceFloor) + options.eps : 1;
-  return values.map((x) => (x - shift) / divisor);
+  // A spread beyond float64 would silently make every member 0. Infinity is seen by whoever checks the result (NaN would mean
+  // "no signal").
+  return values.map((x) => (Number.isFinite(divisor) ? (x - shift) / divisor : divisor));
 }
 
 /**

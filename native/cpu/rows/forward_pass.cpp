@@ -59,11 +59,12 @@ Status checkGather(const GatherLogProbs& args) {
   return checkTargets(args.targets, args.actionMask, args.logits.width);
 }
 
-ForwardPass::ForwardPass(const GatherLogProbs& args, const RowKernels& kernels)
+ForwardPass::ForwardPass(const GatherLogProbs& args, const RowKernels& kernels, bool forGradient)
     : args_(args),
       scale_(args.temperature),
       kError_(perUnit(kernels, scale_) / scale_.perUnit - 1),
-      forward_(kernels.forward[static_cast<size_t>(args.logits.dtype)][args.entropy ? 1 : 0]) {}
+      forward_(kernels.forward[static_cast<size_t>(args.logits.dtype)][args.entropy ? 1 : 0]),
+      forGradient_(forGradient) {}
 
 size_t ForwardPass::segments() const {
   return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns;
@@ -113,6 +114,10 @@ bool ForwardPass::finish(size_t n, const SegmentSum& sum) {
   if (args_.entropy) {
     // Rounding may leave the spread of equal logits a hair below 0.
     args_.entropy[n] = static_cast<float>(logSum + std::max(sum.spread, 0.0) / (1 + sum.sum));
+  }
+  if (forGradient_ && std::isfinite(args_.logSumExp[n]) && std::fabs(args_.logSumExp[n]) > kLargestLogSumExp) {
+    bad_.report(n, StatusCode::logitsTooLarge);
+    return false;
   }
   if (std::isfinite(logProb) || args_.nonFinite == NonFinite::propagate) return true;
   bad_.report(n, finiteLogits ? StatusCode::nonFiniteLogProb : StatusCode::nonFiniteLogits);

@@ -25,7 +25,8 @@ Status checkGather(const GatherLogProbs& args);
 
 class ForwardPass {
  public:
-  ForwardPass(const GatherLogProbs& args, const RowKernels& kernels);
+  /// `forGradient`: refuse rows whose gradient could not be formed from logSumExp.
+  ForwardPass(const GatherLogProbs& args, const RowKernels& kernels, bool forGradient = false);
 
   /// All rows, on the pool.
   Status run(ThreadPool& pool, const Context& context);
@@ -47,6 +48,7 @@ class ForwardPass {
   const RowScale scale_;
   const double kError_;  // relative error of the kernels' log2(e) / T
   const RowKernels::Forward forward_;
+  const bool forGradient_;
   FirstBadRow bad_;
 };
 

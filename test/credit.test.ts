@@ -1,0 +1,138 @@
+/** What a Credit is after the call that made it: its own copy of everything, sliceable, and honest about its denominators. */
+import { describe, expect, it } from 'vitest';
+import { a2tgpo, estimateAdvantages, estimator, grpo, policyLossSync, segmentTurns } from '../lib/index.js';
+
+const trajectoryOffsets = Int32Array.of(0, 5, 9, 14, 18);
+const actionMask = Uint8Array.of(1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1);
+const turns = segmentTurns({ trajectoryOffsets, actionMask });
+const NONE = Number.NaN;
+const make = () => ({
+  turns,
+  groups: Int32Array.of(0, 0, 1, 1),
+  outcome: Float64Array.of(1, 0, 0.5, 0.25),
+  informationGain: Float64Array.of(0.3, NONE, -0.1, NONE, 0.7, NONE, 0.2, NONE),
+});
+
+describe('Credit', () => {
+  it('does not change when the caller reuses or transfers its arrays', () => {
+    const input = make();
+    const credit = estimateAdvantages(input, a2tgpo());
+    const before = JSON.stringify(credit.rows());
+    input.groups.fill(9);
+    input.outcome.fill(-1);
+    structuredClone(0, { transfer: [input.informationGain.buffer] });
+    expect(JSON.stringify(credit.rows())).toBe(before);
+    expect(credit.slice([1]).rows().trajectories).toEqual(credit.rows().trajectories.slice(1, 2));
+  });
+
+  it('a micro-batch keeps the denominators, a mini-batch counts its own', () => {
+    const credit = estimateAdvantages(make(), a2tgpo());
+    expect(credit.denominators).toEqual({ tokens: 13, turns: 8, sequences: 4 });
+    expect(credit.slice([0, 3]).denominators).toEqual(credit.denominators);
+    const mini = credit.slice([0, 3], { denominators: 'own' });
+    // Trajectory 0 has 4 loss tokens in 2 turns, trajectory 3 has 3 in 2.
+    expect(mini.denominators).toEqual({ tokens: 7, turns: 4, sequences: 2 });
+    expect(mini.slice([3]).denominators).toEqual(mini.denominators);
+    expect(mini.advantages).toEqual(credit.slice([0, 3]).advantages);
+  });
+
+  it('is sliced by its own ids, of any kind and size', () => {
+    const ids = [2 ** 40, 5, -3, 0];
+    const credit = estimateAdvantages({ ...make(), trajectoryIds: ids }, a2tgpo());
+    expect(credit.slice(credit.trajectoryIds).advantages).toEqual(credit.advantages);
+    expect(credit.slice(Int32Array.of(5)).advantages).toEqual(credit.slice([5]).advantages);
+    const merged = estimateAdvantages.fromRows(JSON.parse(JSON.stringify(credit.rows())), a2tgpo());
+    expect(Array.from(merged.trajectoryIds)).toEqual([-3, 0, 5, 2 ** 40]);
+    expect(merged.slice(ids).advantages).toEqual(credit.advantages);
+  });
+
+  it('overflowing statistics are an error, not infinite credit', () => {
+    const { informationGain: _, ...input } = { ...make(), outcome: [1e200, -1e200, 0, 1] };
+    for (const device of ['cpu', 'reference'] as const) {
+      const run = () => estimateAdvantages(input, grpo(), { device });
+      expect(run, device).toThrow(/advantages\[0\]: expected finite credit/);
+    }
+  });
+
+  it('without centre and scale a group of one keeps its raw value', () => {
+    const reinforce = estimator({
+      ...grpo(),
+      name: 'reinforce',
+      channels: [
+        { signal: { kind: 'outcome' }, group: { kind: 'prompt' }, center: { kind: 'none' }, scale: { kind: 'none' } },
+      ],
+    });
+    const { informationGain: _, ...input } = { ...make(), groups: [0, 1, 2, 3] };
+    const { advantages } = estimateAdvantages(input, reinforce);
+    expect(Array.from(advantages)).toEqual([1, 1, 0, 0, 0.5, 0.5, 0.25, 0.25]);
+  });
+
+  it('lastTurn "signal" lets the last turn have a gain of its own', () => {
+    const input = make();
+    input.informationGain.fill(0.5, 1, 2);
+    expect(() => estimateAdvantages(input, a2tgpo())).toThrow(/lastTurn: "signal"/);
+    const credit = estimateAdvantages(input, a2tgpo({ lastTurn: 'signal' }));
+    expect(credit.groupStats[0].members).toBe(5);
+  });
+});
+
+describe('policyLossSync beside a Credit', () => {
+  const N = actionMask.length;
+  const V = 3;
+  const arrays = () => ({
+    logits: Float32Array.from({ length: N * V }, (_, i) => Math.sin(i)),
+    targets: Int32Array.from({ length: N }, (_, n) => n % V),
+    oldLogProbs: new Float32Array(N).fill(-1),
+    turns,
+    actionMask,
+  });
+
+  it('a NaN in oldLogProbs is found before anything is overwritten', () => {
+    const batch = { ...arrays(), credit: estimateAdvantages(make(), a2tgpo()) };
+    batch.oldLogProbs[13] = Number.NaN;
+    const before = batch.logits.slice();
+    expect(() => policyLossSync(batch, a2tgpo(), { inPlace: true })).toThrow(/oldLogProbs\[13\].*NaN/);
+    expect(batch.logits).toEqual(before);
+  });
+
+  it('advantages alone do not silently drop the adaptive clip range', () => {
+    const { advantages, clipScale } = estimateAdvantages(make(), a2tgpo());
+    expect(() => policyLossSync({ ...arrays(), advantages }, a2tgpo())).toThrow(/clipScale/);
+    expect(policyLossSync({ ...arrays(), advantages, clipScale }, a2tgpo()).loss).toBe(
+      policyLossSync({ ...arrays(), credit: estimateAdvantages(make(), a2tgpo()) }, a2tgpo()).loss,
+    );
+  });
+
+  it('a turn ratio needs turns, from every source of credit', () => {
+    const { turns: _, ...noTurns } = arrays();
+    const batch = { ...noTurns, trajectoryOffsets, advantages: [1, 1, 1, 1], clipScale: [1, 1, 1, 1] };
+    expect(() => policyLossSync(batch, a2tgpo())).toThrow(/turns: expected turns/);
+  });
+
+  it('an input that lies where the gradient is written is refused', () => {
+    const memory = new Float32Array(N * V);
+    const batch = { ...arrays(), logits: memory, oldLogProbs: memory.subarray(0, N) };
+    const credit = estimateAdvantages(make(), a2tgpo());
+    expect(() => policyLossSync({ ...batch, credit }, a2tgpo(), { inPlace: true })).toThrow(
+      /oldLogProbs.*memory apart/,
+    );
+  });
+
+  it('denominators smaller than the batch itself are refused', () => {
+    const { advantages } = estimateAdvantages(make(), a2tgpo());
+    const denominators = { tokens: 1, turns: 1, sequences: 1 };
+    expect(() => policyLossSync({ ...arrays(), advantages, denominators }, grpo())).toThrow(/denominators.tokens/);
+  });
+
+  it('an overflowing ratio is an error, not an infinite loss', () => {
+    const unclamped = estimator({ ...grpo(), ratio: { level: 'token', clamp: { low: null, high: null } } });
+    const batch = {
+      logProbs: new Float32Array(2),
+      oldLogProbs: Float32Array.of(-1000, -1),
+      advantages: [-1, -1],
+      advantageLevel: 'token',
+    } as const;
+    expect(() => policyLossSync(batch, unclamped)).toThrow(/loss: expected a finite loss/);
+    expect(policyLossSync(batch, unclamped, { nonFinite: 'propagate' }).loss).toBe(Number.POSITIVE_INFINITY);
+  });
+});
