@@ -1,7 +1,7 @@
 // The op list: the only place where the native side spells an op's name and arguments.
 //
 // From it follow the argument structs, the CPU and CUDA tables (backend.h), the N-API exports with their asynchronous
-// twins and argument conversion (binding/), and the schema that the drift check holds against lib/backend/ops.ts.
+// twins and argument conversion (binding/), and the schema that the drift check holds against lib/ops.ts.
 // Every op reads inputs and writes into the buffers it is given (null = not wanted); it allocates no result.
 //
 // Shapes: N tokens (rows of logits), V vocabulary, M trajectories, K turns, C channels. Packed, ragged layout:

@@ -1,7 +1,7 @@
 /** The promises on digits, against float64 on the same input bits; prints the largest error seen of each kind. */
 import { afterAll, describe, expect, test } from 'vitest';
-import type { DTypeOfLogits, GatherLogProbsArgs } from '../lib/backend/ops.js';
 import { selectBackend } from '../lib/backend/select.js';
+import type { DTypeOfLogits, GatherLogProbsArgs } from '../lib/ops.js';
 import {
   entropyOf,
   gradientAtTarget,

@@ -1,8 +1,8 @@
 /** What a row's bits may depend on: the row, V, dtype, temperature and SIMD target. Not neighbours, address, threads, or fusion. */
 import { afterAll, describe, expect, test } from 'vitest';
-import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Ops, PolicyLossArgs } from '../lib/backend/ops.js';
 import { selectBackend } from '../lib/backend/select.js';
 import { configure, info } from '../lib/index.js';
+import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Ops, PolicyLossArgs } from '../lib/ops.js';
 import { DTYPES } from './cases/logits.js';
 import { policyLossArgs, policyLossResults } from './cases/policy_loss.js';
 import { RATIOS } from './cases/surrogate.js';

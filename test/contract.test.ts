@@ -1,4 +1,4 @@
-/** native/ops.h, as the add-on itself describes it, against lib/backend/ops.ts: the same ops, records, fields, types, spellings. */
+/** native/ops.h, as the add-on itself describes it, against lib/ops.ts: the same ops, records, fields, types, spellings. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { loadNative, nativeFailure } from '../lib/backend/native.js';
@@ -7,7 +7,7 @@ import { readContract } from './support/ts_contract.js';
 const native = loadNative();
 if (native === null) throw new Error(nativeFailure());
 const { schema } = native;
-const contract = readContract(new URL('../lib/backend/ops.ts', import.meta.url));
+const contract = readContract(new URL('../lib/ops.ts', import.meta.url));
 
 const ARRAYS: Readonly<Record<string, string>> = {
   float: 'Float32Array',

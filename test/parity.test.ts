@@ -1,8 +1,8 @@
 /** Every op, on every SIMD target, within the tolerances of the case table of the reference. */
 import { describe, expect, test } from 'vitest';
-import type { OpName } from '../lib/backend/ops.js';
 import { selectBackend } from '../lib/backend/select.js';
 import { info } from '../lib/index.js';
+import type { OpName } from '../lib/ops.js';
 import { CASES } from './cases/index.js';
 import type { OpCase } from './cases/op_case.js';
 import { describeTargets } from './support/backends.js';

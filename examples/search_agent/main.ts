@@ -2,7 +2,7 @@
  * Trains a search agent end to end through the turnwise loss, in plain TypeScript and under a minute: `npm run demo`.
  *
  * Read in this order: environment.ts (the task), tokens.ts and context.ts (what the policy says and sees), policy.ts (a small
- * network), rollout.ts (episodes), train.ts (where Turnwise comes in). base_model.ts makes the policy that training starts from.
+ * network), rollout.ts (episodes), train.ts (where turnwise comes in). base_model.ts makes the policy that training starts from.
  */
 
 import { a2tgpo, type Estimator, grpo, info } from 'turnwise';
@@ -32,7 +32,7 @@ const machine = simd
   ? `${simd.target}, ${threads} thread${threads === 1 ? '' : 's'}`
   : 'plain TypeScript, no native add-on';
 console.log(`Search agent: ${options.estimator}, ${options.steps} steps of ${episodesPerStep} episodes`);
-console.log(`Turnwise backend: ${backend} (${machine})\n`);
+console.log(`Backend: ${backend} (${machine})\n`);
 
 const runs = seeds.map((seed) => train(seed, options));
 console.log(plotRuns(runs, options));

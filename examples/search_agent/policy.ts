@@ -4,7 +4,7 @@
  *   hidden = tanh(sum over the features f of embedding[f, features[f]])                                  [H]
  *   logits = output * hidden + bias, and for every copy slot s:  logits[features[s]] += copy[s] * hidden    [V]
  *
- * Turnwise needs nothing of this but the logits, and gives back dLoss/dLogits: any network takes the place of this one.
+ * The library needs nothing of this but the logits, and gives back dLoss/dLogits: any network takes the place of this one.
  */
 
 import type { Random } from '../shared/random.js';

@@ -24,7 +24,7 @@ export function statusLine({ successRate, meanGain, clipFraction }: StepReport):
   return `success ${percent(successRate).padStart(5)}  gain by turn ${gains.join(' ')}  clipped ${percent(clipFraction)}`;
 }
 
-/** Adds up the steps it is given: how fast they went, and how much of that was Turnwise. */
+/** Adds up the steps it is given: how fast they went, and how much of that was turnwise. */
 export function speedometer(): (step: StepReport) => string {
   const started = performance.now();
   let tokens = 0;

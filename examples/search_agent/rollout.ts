@@ -1,5 +1,5 @@
 /**
- * Episodes: an agent and the environment taking turns, recorded as the packed arrays that Turnwise reads.
+ * Episodes: an agent and the environment taking turns, recorded as the packed arrays that turnwise reads.
  */
 
 import { segmentTurns, type Turns } from 'turnwise';

@@ -1,5 +1,5 @@
 /**
- * One step of training, the loop that Turnwise is made for: roll out, score, assign credit, update several times.
+ * One step of training, the loop that turnwise is made for: roll out, score, assign credit, update several times.
  */
 
 import {
@@ -31,9 +31,9 @@ export interface StepReport {
   meanGain: number[];
   /** Share of the loss tokens whose ratio was clipped. */
   clipFraction: number;
-  /** Rows of logits that went through Turnwise. */
+  /** Rows of logits that went through turnwise. */
   tokens: number;
-  /** Seconds inside Turnwise. */
+  /** Seconds inside turnwise. */
   lossSeconds: number;
 }
 
@@ -63,7 +63,7 @@ export class Trainer {
     const gain = this.scoreAnswers(turns, trajectories);
 
     // Once for the whole batch: credit compares the rollouts of a prompt with each other. GRPO looks at the outcome only, and
-    // Turnwise refuses a signal that would have no effect.
+    // turnwise refuses a signal that would have no effect.
     const usesGain = this.estimator.channels.some(({ signal }) => signal.kind === 'information-gain');
     const signals = usesGain ? { turns, groups, outcome, informationGain: gain } : { turns, groups, outcome };
     const credit = this.timed(() => estimateAdvantages(signals, this.estimator));

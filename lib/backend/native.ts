@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-import type { AsyncOps, Ops } from './ops.js';
+import type { AsyncOps, Ops } from '../ops.js';
 
 /** A backend of the add-on (native/binding/op_exports.h). */
 export interface NativeBackend {

@@ -1,8 +1,8 @@
 import { alternatives, describe } from '../check/describe.js';
 import { BackendError, InvalidInputError } from '../errors.js';
+import type { Backend } from '../ops.js';
 import { reference } from '../reference/backend.js';
 import { loadNative, nativeFailure } from './native.js';
-import type { Backend } from './ops.js';
 
 /** 'auto': where the inputs are. 'reference': the float64 TypeScript specification, slow and readable. */
 export type Device = 'auto' | 'cpu' | 'cuda' | 'reference';

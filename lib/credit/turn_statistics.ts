@@ -1,8 +1,8 @@
-import { opError } from '../backend/op_error.js';
-import { GROUP_STAT_SLOTS, type GroupStatSlot, type Status, type TurnStatisticsArgs } from '../backend/ops.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
 import { creditPlan } from '../estimator/plan.js';
+import { opError } from '../op_error.js';
+import { GROUP_STAT_SLOTS, type GroupStatSlot, type Status, type TurnStatisticsArgs } from '../ops.js';
 import type { Signals } from './signals.js';
 
 /** Counts over the groups of one channel. */

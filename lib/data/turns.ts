@@ -1,10 +1,10 @@
-import { opError } from '../backend/op_error.js';
-import type { SegmentTurnsArgs, Status, Unclosed } from '../backend/ops.js';
 import { type Device, selectBackend } from '../backend/select.js';
 import type { Integers, Mask } from '../check/arrays.js';
 import { int32, mask as readMask, offsets as readOffsets } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
+import { opError } from '../op_error.js';
+import type { SegmentTurnsArgs, Status, Unclosed } from '../ops.js';
 
 /**
  * The turns of a packed batch, in token order; the turns of one trajectory are adjacent.

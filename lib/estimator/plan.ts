@@ -1,5 +1,5 @@
 /** From an estimator (stages, unions, null = off) to the flat records that ops take. */
-import type { SurrogateArgs, TurnStatisticsArgs } from '../backend/ops.js';
+import type { SurrogateArgs, TurnStatisticsArgs } from '../ops.js';
 import type { Estimator } from './estimator.js';
 import { aggregateArgs } from './stages/aggregate.js';
 import { channelArgs, channelNeeds, type Needs, requireChannel } from './stages/channel.js';

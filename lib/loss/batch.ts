@@ -1,4 +1,3 @@
-import type { Rows, TurnStatisticsArgs } from '../backend/ops.js';
 import {
   checkAttached,
   finiteTokens,
@@ -19,6 +18,7 @@ import { effectiveMask, readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
+import type { Rows, TurnStatisticsArgs } from '../ops.js';
 import { keepAll, type Logits, readLogits } from './logits.js';
 
 /** Where the credit comes from: exactly one of the three. */

@@ -1,8 +1,9 @@
 /** Logits and the arrays of their shape: what is accepted, and what may cross into native code in which kind of call. */
-import type { DTypeOfLogits, Rows } from '../backend/ops.js';
+
 import { checkAttached, checkLength, privateCopy } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { InvalidInputError } from '../errors.js';
+import type { DTypeOfLogits, Rows } from '../ops.js';
 import type { FloatDType, TypedArrayOf } from '../tensor/dtype.js';
 import { owns } from '../tensor/memory.js';
 import { Tensor } from '../tensor/tensor.js';

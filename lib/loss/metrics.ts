@@ -1,5 +1,5 @@
-import { METRIC_SLOTS, type MetricSlot } from '../backend/ops.js';
 import type { GroupStats } from '../credit/turn_statistics.js';
+import { METRIC_SLOTS, type MetricSlot } from '../ops.js';
 
 /** What happened in a call. Fractions and means are over the loss tokens of this batch; 0 where there are none. */
 export interface Metrics {

@@ -1,8 +1,8 @@
-import type { NonFinite } from '../backend/ops.js';
 import { type Device, selectBackend } from '../backend/select.js';
 import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
+import type { NonFinite } from '../ops.js';
 
 /** Options of both forms of a call. */
 export interface CallOptions {

@@ -1,10 +1,10 @@
-import { METRIC_SLOTS, type NonFinite, type Rows, type SurrogateArgs } from '../backend/ops.js';
 import { float32, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { groupStats, statisticsError } from '../credit/turn_statistics.js';
 import { InvalidInputError } from '../errors.js';
 import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
 import { lossPlan } from '../estimator/plan.js';
+import { METRIC_SLOTS, type NonFinite, type Rows, type SurrogateArgs } from '../ops.js';
 import type { FloatDType } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Batch, type LogitsBatch, type LogProbsBatch, readBatch } from './batch.js';

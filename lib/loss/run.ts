@@ -1,4 +1,4 @@
-import type { Backend, OpName, Ops, Status } from '../backend/ops.js';
+import type { Backend, OpName, Ops, Status } from '../ops.js';
 
 /** An op with its checked record, and what becomes of its status: shared by the blocking and the asynchronous form of a call. */
 export interface Prepared<Result> {

@@ -1,7 +1,7 @@
-import { opError } from '../backend/op_error.js';
-import type { Status } from '../backend/ops.js';
 import { statisticsError } from '../credit/turn_statistics.js';
 import { InvalidInputError } from '../errors.js';
+import { opError } from '../op_error.js';
+import type { Status } from '../ops.js';
 
 /** The token arrays of a call, to say which of them held the offending value. */
 export interface TokenInputs {

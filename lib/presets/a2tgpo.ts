@@ -1,10 +1,10 @@
-import type { Singleton } from '../backend/ops.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import { type Estimator, estimator } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
 import type { ChannelInput, LastTurn, OutcomeChannel, ScaleStage } from '../estimator/stages/channel.js';
 import type { Combine } from '../estimator/stages/combine.js';
+import type { Singleton } from '../ops.js';
 import { readClip } from './clip.js';
 
 interface CommonOptions {

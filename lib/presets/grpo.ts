@@ -1,8 +1,8 @@
-import type { Singleton } from '../backend/ops.js';
 import { Fields } from '../check/fields.js';
 import { type Estimator, estimator } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
 import type { KlInput } from '../estimator/stages/kl.js';
+import type { Singleton } from '../ops.js';
 import { readClip } from './clip.js';
 
 interface CommonOptions {

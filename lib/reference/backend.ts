@@ -1,5 +1,5 @@
 /** The reference as a backend: every op in TypeScript, on any machine. The fallback where no binary fits. */
-import type { AsyncOps, Backend, Ops, Status } from '../backend/ops.js';
+import type { AsyncOps, Backend, Ops, Status } from '../ops.js';
 import { gatherLogProbs } from './ops/gather_log_probs.js';
 import { logitsGradient } from './ops/logits_gradient.js';
 import { policyLoss } from './ops/policy_loss.js';

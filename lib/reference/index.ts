@@ -52,4 +52,4 @@ export { lossDenominator } from './math/aggregate.js';
 
 // All ops
 export { reference } from './backend.js';
-export type { Backend } from '../backend/ops.js';
+export type { Backend } from '../ops.js';

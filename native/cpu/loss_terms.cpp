@@ -70,10 +70,10 @@ bool LossTerms::validSizes() const {
 
 bool LossTerms::outputsOverlap() const {
   const Turns& turns = args_.turns;
-  return anyOverlap({args_.coefficients, args_.metrics},
-                    {args_.logProbs, args_.oldLogProbs, args_.refLogProbs, args_.entropy, args_.actionMask,
-                     turns.starts, turns.ends, turns.tokens, turns.trajectory, turns.index, args_.advantages,
-                     args_.clipScale});
+  return anyOverlap(
+      {args_.coefficients, args_.metrics},
+      {args_.logProbs, args_.oldLogProbs, args_.refLogProbs, args_.entropy, args_.actionMask, turns.starts, turns.ends,
+       turns.tokens, turns.trajectory, turns.index, args_.advantages, args_.clipScale});
 }
 
 /// The arrays that say where to read and write. A caller's thread may change them at any time, so the copies are

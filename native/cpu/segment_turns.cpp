@@ -1,9 +1,13 @@
 // Turn spans from explicit ids, mask runs, delimiter tokens or given spans, checked in one pass over the tokens
 // (native/ops.h). The arrays come from outside: nothing is used as an index before it has been compared with the length
-// it indexes.
+// it indexes. They may also change from outside at any time: offsets are copied, spans are read once, and no output is
+// read back as an index.
 #include <algorithm>
+#include <new>
+#include <vector>
 
 #include "../backend.h"
+#include "valid_turns.h"
 
 namespace turnwise::cpu {
 
@@ -11,6 +15,11 @@ namespace {
 
 Status fail(StatusCode code, int64_t position = -1) {
   return {code, position};
+}
+
+/// A value that is checked must be the one that is used: volatile forbids the compiler to read it again.
+int32_t readOnce(const int32_t& value) {
+  return *const_cast<const volatile int32_t*>(&value);
 }
 
 /// The outputs; knows how many turns fit.
@@ -22,22 +31,26 @@ class TurnWriter {
 
   bool open(int32_t start, int32_t trajectory, int32_t index) {
     if (count_ == capacity_) return false;
+    start_ = start;
+    tokens_ = 0;
+    index_ = index;
     args_.starts[count_] = start;
-    args_.tokens[count_] = 0;
     args_.trajectory[count_] = trajectory;
     args_.index[count_] = index;
     isOpen_ = true;
     return true;
   }
-  void addTokens(int32_t count) { args_.tokens[count_] += count; }
+  void addTokens(int32_t count) { tokens_ += count; }
   void close(int32_t end) {
+    args_.tokens[count_] = tokens_;
     args_.ends[count_++] = end;
     isOpen_ = false;
   }
 
   bool isOpen() const { return isOpen_; }
-  int32_t openIndex() const { return args_.index[count_]; }
-  int32_t openStart() const { return args_.starts[count_]; }
+  /// Of the turn opened last.
+  int32_t index() const { return index_; }
+  int32_t openStart() const { return start_; }
   size_t count() const { return count_; }
 
  private:
@@ -45,14 +58,15 @@ class TurnWriter {
   size_t capacity_;
   size_t count_ = 0;
   bool isOpen_ = false;
+  int32_t start_ = 0, tokens_ = 0, index_ = 0;
 };
 
 class Segmenter {
  public:
-  explicit Segmenter(const SegmentTurns& args) : args_(args), turns_(args) {}
+  explicit Segmenter(const SegmentTurns& args) : args_(args), offsets_(ownCopy(args.trajectoryOffsets)), turns_(args) {}
 
   Status run() {
-    if (!validSizes()) return fail(StatusCode::invalidArgument);
+    if (!validSizes() || outputsOverlap()) return fail(StatusCode::invalidArgument);
     const Status status = args_.by == SegmentBy::spans ? readSpans() : scanTrajectories();
     if (status) args_.count[0] = static_cast<int32_t>(turns_.count());
     return status;
@@ -60,11 +74,8 @@ class Segmenter {
 
  private:
   bool validSizes() const {
-    const auto& offsets = args_.trajectoryOffsets;
-    if (args_.count.size < 1 || offsets.size < 1 || offsets[0] != 0) return false;
-    for (size_t m = 1; m < offsets.size; ++m) {
-      if (offsets[m] < offsets[m - 1]) return false;
-    }
+    if (args_.count.size < 1 || offsets_.empty() || offsets_[0] != 0) return false;
+    if (!std::is_sorted(offsets_.begin(), offsets_.end())) return false;
     const size_t tokens = static_cast<size_t>(tokenCount());
     if (args_.actionMask && args_.actionMask.size != tokens) return false;
     switch (args_.by) {
@@ -80,14 +91,20 @@ class Segmenter {
     return false;
   }
 
-  int32_t tokenCount() const { return args_.trajectoryOffsets[args_.trajectoryOffsets.size - 1]; }
+  bool outputsOverlap() const {
+    return anyOverlap(
+        {args_.starts, args_.ends, args_.tokens, args_.trajectory, args_.index, args_.count},
+        {args_.trajectoryOffsets, args_.actionMask, args_.turnIds, args_.tokenIds, args_.spanStarts, args_.spanEnds});
+  }
+
+  int32_t tokenCount() const { return offsets_.back(); }
 
   Status scanTrajectories() {
-    for (size_t m = 0; m + 1 < args_.trajectoryOffsets.size; ++m) {
+    for (size_t m = 0; m + 1 < offsets_.size(); ++m) {
       trajectory_ = static_cast<int32_t>(m);
       firstTurn_ = turns_.count();
-      const int32_t end = args_.trajectoryOffsets[m + 1];
-      for (int32_t n = args_.trajectoryOffsets[m]; n < end; ++n) {
+      const int32_t end = offsets_[m + 1];
+      for (int32_t n = offsets_[m]; n < end; ++n) {
         const Status status = readToken(n);
         if (!status) return status;
       }
@@ -112,14 +129,15 @@ class Segmenter {
   }
 
   Status readTurnId(int32_t n) {
-    const int32_t id = args_.turnIds[n];
+    const int32_t id = readOnce(args_.turnIds[n]);
     if (id < -1) return fail(StatusCode::turnOrder, n);
-    if (turns_.isOpen() && turns_.openIndex() != id) turns_.close(n);
+    if (turns_.isOpen() && turns_.index() != id) turns_.close(n);
     if (id == -1 || turns_.isOpen()) return countToken(n);
-    // The ids of this trajectory so far lie in the output, ascending.
+    // The ids of this trajectory so far lie in the output, ascending. Should somebody else write there, only which of
+    // two errors is reported changes.
     const int32_t* seen = args_.index.data + firstTurn_;
     const int32_t* seenEnd = args_.index.data + turns_.count();
-    if (seen != seenEnd && id <= seenEnd[-1]) {
+    if (seen != seenEnd && id <= turns_.index()) {
       return fail(std::binary_search(seen, seenEnd, id) ? StatusCode::turnSplit : StatusCode::turnOrder, n);
     }
     return openAndCount(n, id);
@@ -134,7 +152,7 @@ class Segmenter {
   }
 
   Status readDelimiter(int32_t n) {
-    const int32_t token = args_.tokenIds[n];
+    const int32_t token = readOnce(args_.tokenIds[n]);
     // What a token means depends on the state first, so that one token may serve as both delimiters.
     if (!turns_.isOpen()) {
       if (token == args_.openToken) return openAndCount(n, nextIndex());
@@ -147,23 +165,21 @@ class Segmenter {
   }
 
   Status readSpans() {
-    const auto& offsets = args_.trajectoryOffsets;
-    const int32_t* offsetsEnd = offsets.data + offsets.size;
     int32_t previousStart = 0, previousEnd = 0;
     Status uncovered;
     for (size_t k = 0; k < args_.spanStarts.size; ++k) {
       const int64_t position = static_cast<int64_t>(k);
-      const int32_t start = args_.spanStarts[k], end = args_.spanEnds[k];
+      const int32_t start = readOnce(args_.spanStarts[k]), end = readOnce(args_.spanEnds[k]);
       if (start < 0 || end > tokenCount() || start >= end) return fail(StatusCode::turnRange, position);
       // The last trajectory that begins at or before `start`: empty ones share its offset and end there.
-      const int32_t* trajectoryEnd = std::upper_bound(offsets.data, offsetsEnd, start);
+      const auto trajectoryEnd = std::upper_bound(offsets_.begin(), offsets_.end(), start);
       if (end > *trajectoryEnd) return fail(StatusCode::turnRange, position);
       if (start < previousStart) return fail(StatusCode::turnOrder, position);
       if (start < previousEnd) return fail(StatusCode::turnOverlap, position);
 
       // A span out of order says more than the tokens it leaves uncovered, so these are reported last.
       if (uncovered) uncovered = countTokens(previousEnd, start);
-      const int32_t trajectory = static_cast<int32_t>(trajectoryEnd - offsets.data - 1);
+      const int32_t trajectory = static_cast<int32_t>(trajectoryEnd - offsets_.begin() - 1);
       if (trajectory != trajectory_) {
         trajectory_ = trajectory;
         firstTurn_ = turns_.count();
@@ -203,6 +219,7 @@ class Segmenter {
   }
 
   const SegmentTurns& args_;
+  const std::vector<int32_t> offsets_;
   TurnWriter turns_;
   int32_t trajectory_ = -1;
   size_t firstTurn_ = 0;  // first turn of the trajectory at hand
@@ -211,7 +228,11 @@ class Segmenter {
 }  // namespace
 
 Status segmentTurns(const SegmentTurns& args, Context&) {
-  return Segmenter(args).run();
+  try {
+    return Segmenter(args).run();
+  } catch (const std::bad_alloc&) {
+    return fail(StatusCode::outOfMemory);
+  }
 }
 
 }  // namespace turnwise::cpu

@@ -2,6 +2,7 @@
 // turns must pass in milliseconds.
 #include "turn_groups.h"
 
+#include <chrono>
 #include <limits>
 
 namespace turnwise::cpu {
@@ -29,10 +30,23 @@ class IdTable {
   static constexpr int kFirstBits = 10;
   static constexpr uint32_t kEmpty = std::numeric_limits<uint32_t>::max();
 
+  /// Every bit of the key reaches the top bits (the 64-bit finaliser of MurmurHash3). One product alone sends regular
+  /// ids, as k * 832040, to neighbouring slots, where probing takes quadratic time.
+  static uint64_t mix(uint64_t key) {
+    key = (key ^ (key >> 33)) * 0xff51afd7ed558ccdu;
+    key = (key ^ (key >> 33)) * 0xc4ceb9fe1a85ec53u;
+    return key ^ (key >> 33);
+  }
+
+  /// Ids chosen to share their slots would take quadratic time again, so nobody can know them beforehand. No result
+  /// depends on it: ids are numbered by first appearance.
+  uint64_t newSeed() const {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    return mix(static_cast<uint64_t>(now)) ^ mix(reinterpret_cast<uintptr_t>(slots_.data()));
+  }
+
   uint32_t* probe(uint64_t key) {
-    // Fibonacci hashing: prompts and turn indices are small consecutive numbers, whose entropy the product lifts to the
-    // top.
-    size_t at = (key * 0x9e3779b97f4a7c15u) >> shift_;
+    size_t at = mix(key ^ seed_) >> shift_;
     while (slots_[at] != kEmpty && keys_[slots_[at]] != key) at = (at + 1) & (slots_.size() - 1);
     return &slots_[at];
   }
@@ -46,6 +60,7 @@ class IdTable {
   std::vector<uint64_t> keys_;
   std::vector<uint32_t> slots_ = std::vector<uint32_t>(size_t{1} << kFirstBits, kEmpty);
   int shift_ = 64 - kFirstBits;
+  const uint64_t seed_ = newSeed();
 };
 
 template <class KeyOf>
@@ -60,13 +75,14 @@ DenseIds denseIds(size_t n, const KeyOf& keyOf) {
 
 }  // namespace
 
-DenseIds promptIds(View<const int32_t> groups) {
-  return denseIds(groups.size, [&](size_t m) -> uint64_t { return static_cast<uint32_t>(groups[m]); });
+DenseIds promptIds(const std::vector<int32_t>& groups) {
+  return denseIds(groups.size(), [&](size_t m) -> uint64_t { return static_cast<uint32_t>(groups[m]); });
 }
 
-DenseIds promptTurnIds(const DenseIds& prompts, const Turns& turns) {
-  return denseIds(turns.trajectory.size, [&](size_t k) {
-    return static_cast<uint64_t>(prompts.ids[turns.trajectory[k]]) << 32 | static_cast<uint32_t>(turns.index[k]);
+DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory,
+                       const std::vector<int32_t>& index) {
+  return denseIds(trajectory.size(), [&](size_t k) {
+    return static_cast<uint64_t>(prompts.ids[trajectory[k]]) << 32 | static_cast<uint32_t>(index[k]);
   });
 }
 

@@ -1,9 +1,8 @@
 // Who is compared with whom: group keys become dense ids, ids become contiguous runs of members.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "../ops.h"
 
 namespace turnwise::cpu {
 
@@ -14,9 +13,10 @@ struct DenseIds {
 };
 
 /// Ids of the prompts of the trajectories, `groups` [M].
-DenseIds promptIds(View<const int32_t> groups);
+DenseIds promptIds(const std::vector<int32_t>& groups);
 /// Ids of (prompt of the trajectory, index) of the turns.
-DenseIds promptTurnIds(const DenseIds& prompts, const Turns& turns);
+DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory,
+                       const std::vector<int32_t>& index);
 
 /// The members of every group, in CSR: group g owns members[offsets[g] .. offsets[g + 1]).
 struct GroupMembers {

@@ -4,6 +4,7 @@
 // weighted into the advantages. Every sum over a group is order-independent and every other sum stays inside a
 // trajectory, so the bits do not depend on the order of trajectories. Extra memory O(K + M), never [K, channels].
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <limits>
 #include <new>
@@ -21,9 +22,16 @@ namespace turnwise::cpu {
 namespace {
 
 constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool isAbsent(double signal) {
   return signal != signal;
+}
+
+/// What stands for a signal whose arithmetic overflowed to NaN: that would read as no signal, and vanish. Infinity
+/// reaches the advantages, where the caller sees it.
+double present(double value) {
+  return isAbsent(value) ? kInfinity : value;
 }
 
 class TurnCredit {
@@ -36,24 +44,30 @@ class TurnCredit {
     }
     const size_t trajectories = args_.groups.size;
     const auto fits = [](auto view, size_t size) { return !view || view.size == size; };
-    return validTrajectories(args_.turns) && turnCount_ < std::numeric_limits<uint32_t>::max() &&
-           trajectories < std::numeric_limits<uint32_t>::max() &&
-           (turnCount_ == 0 || static_cast<size_t>(args_.turns.trajectory[turnCount_ - 1]) < trajectories) &&
-           fits(args_.outcome, trajectories) && fits(args_.turnRewards, turnCount_) &&
-           fits(args_.informationGain, turnCount_) && args_.advantages.size == turnCount_ &&
-           args_.clipScale.size == turnCount_ && args_.normalizedSignal.size == turnCount_ &&
-           args_.channels.size <= args_.channels.capacity &&
+    return sameLengths(args_.turns) && turnCount_ < std::numeric_limits<uint32_t>::max() &&
+           trajectories < std::numeric_limits<uint32_t>::max() && fits(args_.outcome, trajectories) &&
+           fits(args_.turnRewards, turnCount_) && fits(args_.informationGain, turnCount_) &&
+           args_.advantages.size == turnCount_ && args_.clipScale.size == turnCount_ &&
+           args_.normalizedSignal.size == turnCount_ && args_.channels.size <= args_.channels.capacity &&
            args_.groupStats.size == args_.channels.size * EnumNames<GroupStat>::count &&
-           args_.normalizedChannel < static_cast<int64_t>(args_.channels.size);
+           args_.normalizedChannel < static_cast<int64_t>(args_.channels.size) && !outputsOverlap();
   }
 
-  Status run() {
+  Status run(const Context& context) {
+    trajectory_ = ownCopy(args_.turns.trajectory);
+    index_ = ownCopy(args_.turns.index);
+    groups_ = ownCopy(args_.groups);
+    if (!validTrajectories(trajectory_)) return {StatusCode::invalidArgument, -1};
+    if (turnCount_ > 0 && static_cast<size_t>(trajectory_.back()) >= groups_.size()) {
+      return {StatusCode::invalidArgument, -1};
+    }
     std::fill_n(args_.advantages.data, turnCount_, 0.0);
     if (args_.normalizedChannel < 0) {
       std::fill_n(args_.clipScale.data, turnCount_, 1.0);
       std::fill_n(args_.normalizedSignal.data, turnCount_, kAbsent);
     }
     for (size_t c = 0; c < args_.channels.size; ++c) {
+      if (context.aborted()) return {StatusCode::aborted, -1};
       const Channel& channel = args_.channels[c];
       readSignal(channel);
       if (channel.matchOutcomeStd) matchOutcomeStd(channel);
@@ -84,15 +98,21 @@ class TurnCredit {
            (!readsOutcome || args_.outcome || args_.groups.size == 0);
   }
 
+  bool outputsOverlap() const {
+    const Turns& turns = args_.turns;
+    return anyOverlap({args_.advantages, args_.clipScale, args_.normalizedSignal, args_.groupStats},
+                      {turns.starts, turns.ends, turns.tokens, turns.trajectory, turns.index, args_.groups,
+                       args_.outcome, args_.turnRewards, args_.informationGain});
+  }
+
   bool isExcluded(size_t trajectory) const { return args_.outcome && isAbsent(args_.outcome[trajectory]); }
 
   /// visit(first, last, trajectory) of every trajectory that has turns [first, last).
   template <class Visit>
   void forEachTrajectory(const Visit& visit) const {
-    const auto& trajectory = args_.turns.trajectory;
     for (size_t first = 0, last = 0; first < turnCount_; first = last) {
-      while (last < turnCount_ && trajectory[last] == trajectory[first]) ++last;
-      visit(first, last, static_cast<size_t>(trajectory[first]));
+      while (last < turnCount_ && trajectory_[last] == trajectory_[first]) ++last;
+      visit(first, last, static_cast<size_t>(trajectory_[first]));
     }
   }
 
@@ -114,8 +134,11 @@ class TurnCredit {
 
   void matchOutcomeStd(const Channel& channel) {
     const double outcomeStd = flooredStd(presentMoments(args_.outcome.data, args_.outcome.size), channel.stdFloor);
-    const double scale = outcomeStd / flooredStd(presentMoments(values_.data(), values_.size()), channel.stdFloor);
-    for (double& value : values_) value *= scale;
+    const double signalStd = flooredStd(presentMoments(values_.data(), values_.size()), channel.stdFloor);
+    const double scale = outcomeStd / signalStd;
+    // A standard deviation beyond float64 has no ratio.
+    const bool overflowed = std::isinf(outcomeStd) || std::isinf(signalStd);
+    for (double& value : values_) value = overflowed && !isAbsent(value) ? kInfinity : value * scale;
   }
 
   GroupMoments presentMoments(const double* values, size_t size) {
@@ -130,7 +153,7 @@ class TurnCredit {
       discounted(
           first, last, channel.gamma, bootstrap, [&](size_t k) { return values_[k]; },
           [&](size_t k, double sum) {
-            if (!isAbsent(values_[k])) values_[k] = sum;
+            if (!isAbsent(values_[k])) values_[k] = present(sum);
           });
     });
   }
@@ -141,15 +164,15 @@ class TurnCredit {
           values_, 1, [](size_t) { return 0u; }, grouped_);
       return;
     }
-    if (prompts_.ids.empty()) prompts_ = promptIds(args_.groups);
+    if (prompts_.ids.empty()) prompts_ = promptIds(groups_);
     if (isOutcome(channel)) {  // has no turn index: by prompt, whatever the finer key
       groupMembers(
           values_, prompts_.count, [&](size_t m) { return prompts_.ids[m]; }, grouped_);
     } else if (channel.group == GroupBy::prompt) {
-      const auto promptOf = [&](size_t k) { return prompts_.ids[args_.turns.trajectory[k]]; };
+      const auto promptOf = [&](size_t k) { return prompts_.ids[trajectory_[k]]; };
       groupMembers(values_, prompts_.count, promptOf, grouped_);
     } else {
-      if (promptTurns_.ids.empty()) promptTurns_ = promptTurnIds(prompts_, args_.turns);
+      if (promptTurns_.ids.empty()) promptTurns_ = promptTurnIds(prompts_, trajectory_, index_);
       groupMembers(
           values_, promptTurns_.count, [&](size_t k) { return promptTurns_.ids[k]; }, grouped_);
     }
@@ -168,7 +191,11 @@ class TurnCredit {
       present_.resize(count);
       for (size_t i = 0; i < count; ++i) present_[i] = values_[members[i]];
       const GroupMoments moments = groupMoments(count, channel.ddof, [&](size_t i) { return present_[i]; });
-      for (size_t i = 0; i < count; ++i) values_[members[i]] = normalize(present_[i], moments, channel);
+      for (size_t i = 0; i < count; ++i) {
+        // Of an infinite signal nothing is left to compare: not even equal ones have z = 0.
+        const double x = present_[i];
+        values_[members[i]] = std::isinf(x) ? x : present(normalize(x, moments, channel));
+      }
 
       const double size = static_cast<double>(count);
       stat(GroupStat::smallest) = stat(GroupStat::groups) == 0 ? size : std::min(stat(GroupStat::smallest), size);
@@ -189,7 +216,7 @@ class TurnCredit {
   /// Shows z as normalizedSignal and clip scale: taken here, before sums over later turns blur it.
   void expose(const Channel& channel) {
     for (size_t k = 0; k < turnCount_; ++k) {
-      const double z = values_[isOutcome(channel) ? static_cast<size_t>(args_.turns.trajectory[k]) : k];
+      const double z = values_[isOutcome(channel) ? static_cast<size_t>(trajectory_[k]) : k];
       args_.normalizedSignal[k] = z;
       args_.clipScale[k] = clipScale(z, args_.clipScaleBeta);
     }
@@ -224,13 +251,14 @@ class TurnCredit {
   void join() {
     forEachTrajectory([&](size_t first, size_t last, size_t) {
       discounted(
-          first, last, args_.joinGamma, 0.0, [&](size_t k) { return args_.advantages[k]; },
+          first, last, args_.joinGamma, 0.0, [&](size_t k) { return present(args_.advantages[k]); },
           [&](size_t k, double sum) { args_.advantages[k] = sum; });
     });
   }
 
   const TurnStatistics& args_;
   const size_t turnCount_;
+  std::vector<int32_t> trajectory_, index_, groups_;  // as checked; the caller's may change meanwhile
   DenseIds prompts_, promptTurns_;
   std::vector<double> values_;  // the channel at work: [K], or [M] of an outcome; NaN = absent
   GroupMembers grouped_;
@@ -239,11 +267,11 @@ class TurnCredit {
 
 }  // namespace
 
-Status turnStatistics(const TurnStatistics& args, Context&) {
+Status turnStatistics(const TurnStatistics& args, Context& context) {
   TurnCredit credit(args);
   if (!credit.valid()) return {StatusCode::invalidArgument, -1};
   try {
-    return credit.run();
+    return credit.run(context);
   } catch (const std::bad_alloc&) {
     return {StatusCode::outOfMemory, -1};
   }

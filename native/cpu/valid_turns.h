@@ -19,8 +19,7 @@ std::vector<int32_t> ownCopy(const View<T>& view) {
 struct Memory {
   uintptr_t begin, end;
   template <class T>
-  Memory(const View<T>& view)
-      : begin(reinterpret_cast<uintptr_t>(view.data)), end(begin + view.size * sizeof(T)) {}
+  Memory(const View<T>& view) : begin(reinterpret_cast<uintptr_t>(view.data)), end(begin + view.size * sizeof(T)) {}
   bool overlaps(const Memory& other) const {
     return begin != end && other.begin != other.end && begin < other.end && other.begin < end;
   }

@@ -1,5 +1,5 @@
 /** Cases of gatherLogProbs: all logits cases, and every way in which a row can be bad. */
-import type { DTypeOfLogits, GatherLogProbsArgs, NonFinite } from '../../lib/backend/ops.js';
+import type { DTypeOfLogits, GatherLogProbsArgs, NonFinite } from '../../lib/ops.js';
 import { ulp32 } from '../support/numbers.js';
 import { DTYPES, LOGITS_CASES, type LogitsCase, type LogitsInput, makeLogits } from './logits.js';
 import type { OpCase, Output } from './op_case.js';

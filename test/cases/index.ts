@@ -1,5 +1,5 @@
 /** The case table of every op. */
-import type { OpName } from '../../lib/backend/ops.js';
+import type { OpName } from '../../lib/ops.js';
 import { GATHER_CASES } from './gather.js';
 import { LOGITS_GRADIENT_CASES } from './logits_gradient.js';
 import type { OpCase } from './op_case.js';

@@ -1,5 +1,5 @@
 /** Logits for the ops that read them: shapes and contents, each with its reason. Shared by gather, gradient and accuracy tests. */
-import type { DTypeOfLogits, Rows } from '../../lib/backend/ops.js';
+import type { DTypeOfLogits, Rows } from '../../lib/ops.js';
 import { decode, encode } from '../support/numbers.js';
 import { type Random, random } from '../support/random.js';
 

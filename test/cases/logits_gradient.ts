@@ -1,5 +1,5 @@
 /** Cases of logitsGradient: all logits cases with coefficients of every kind, in place and out of place, scaled and deferred. */
-import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Rows } from '../../lib/backend/ops.js';
+import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Rows } from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
 import { decode, encode, halfUlp } from '../support/numbers.js';
 import { random } from '../support/random.js';

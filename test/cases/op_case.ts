@@ -2,7 +2,7 @@
  * The case table: for every op shapes with the reason for each, seeded inputs, and tolerances with their reasons. Correctness tests,
  * benchmarks and every backend use the same cases; a backend is right when it is within each output's tolerance of the reference.
  */
-import type { OpName, Ops, Status } from '../../lib/backend/ops.js';
+import type { OpName, Ops, Status } from '../../lib/ops.js';
 
 export type ArgsOf<Name extends OpName> = Parameters<Ops[Name]>[0];
 

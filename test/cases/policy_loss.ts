@@ -7,7 +7,7 @@ import {
   type NonFinite,
   type PolicyLossArgs,
   type TurnStatisticsArgs,
-} from '../../lib/backend/ops.js';
+} from '../../lib/ops.js';
 import { decode, encode, halfUlp, ulp32 } from '../support/numbers.js';
 import { random } from '../support/random.js';
 import { denominatorsOf, isLastTurn, type Layout, randomLayout } from '../support/turns.js';

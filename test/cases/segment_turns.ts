@@ -1,5 +1,5 @@
 /** Cases of segmentTurns: every source of turns, and every error of each. A trajectory is written as a string of tokens. */
-import type { SegmentTurnsArgs, StatusCode } from '../../lib/backend/ops.js';
+import type { SegmentTurnsArgs, StatusCode } from '../../lib/ops.js';
 import { random } from '../support/random.js';
 import { EXACT, type OpCase } from './op_case.js';
 

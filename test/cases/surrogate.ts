@@ -6,7 +6,7 @@ import {
   type RatioArgs,
   type Status,
   type SurrogateArgs,
-} from '../../lib/backend/ops.js';
+} from '../../lib/ops.js';
 import { random } from '../support/random.js';
 import { denominatorsOf, type Layout, layoutOf, randomLayout } from '../support/turns.js';
 import { EXACT, float64, type OpCase } from './op_case.js';

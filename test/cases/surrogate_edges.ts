@@ -1,5 +1,5 @@
 /** Cases of surrogate at the edges: log-ratios beyond every clamp and near 0, log-probs that are not finite, sizes that do not fit. */
-import type { NonFinite, SurrogateArgs } from '../../lib/backend/ops.js';
+import type { NonFinite, SurrogateArgs } from '../../lib/ops.js';
 import { layoutOf } from '../support/turns.js';
 import type { OpCase } from './op_case.js';
 import { type Content, caseOf, GATES, KLS, OFF, RATIOS, usual } from './surrogate.js';

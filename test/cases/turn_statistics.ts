@@ -5,7 +5,7 @@ import {
   type Status,
   type TurnStatisticsArgs,
   type TurnsArgs,
-} from '../../lib/backend/ops.js';
+} from '../../lib/ops.js';
 import { random } from '../support/random.js';
 import { isLastTurn, layoutOf, randomLayout } from '../support/turns.js';
 import { EXACT, float64, type OpCase } from './op_case.js';

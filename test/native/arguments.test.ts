@@ -1,7 +1,7 @@
 /** One JavaScript record becomes one C++ record, or a TypeError that names the field; never a crash. */
 import { describe, expect, test } from 'vitest';
 
-import type { Status } from '../../lib/backend/ops.js';
+import type { Status } from '../../lib/ops.js';
 import { expectClose, expectedLogProbs, flag, gatherArgs, inLibrary, inPlain, inShared, native } from './helpers.js';
 
 const { ops, async } = native.backends.cpu;

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { expect } from 'vitest';
 
 import { loadNative, type NativeAddon, nativeFailure } from '../../lib/backend/native.js';
-import type { GatherLogProbsArgs } from '../../lib/backend/ops.js';
+import type { GatherLogProbsArgs } from '../../lib/ops.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -1,7 +1,7 @@
 /** Asynchronous ops: order, abort, and memory that JavaScript takes away while a job works on it. */
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import type { GatherLogProbsArgs } from '../../lib/backend/ops.js';
+import type { GatherLogProbsArgs } from '../../lib/ops.js';
 import {
   collectGarbage,
   expectClose,

@@ -9,7 +9,7 @@ import {
   type SurrogateArgs,
   type TurnStatisticsArgs,
   type TurnsArgs,
-} from '../../lib/backend/ops.js';
+} from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
 
 export const { ops } = reference;

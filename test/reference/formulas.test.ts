@@ -1,6 +1,6 @@
 /** Every other formula at values worked out by hand, and its derivative by finite differences. */
 import { describe, expect, test } from 'vitest';
-import type { Aggregate } from '../../lib/backend/ops.js';
+import type { Aggregate } from '../../lib/ops.js';
 import {
   clampLogRatio,
   clipScale,

@@ -3,7 +3,7 @@
  * softmax.test.ts.
  */
 import { describe, expect, test } from 'vitest';
-import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Rows } from '../../lib/backend/ops.js';
+import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Rows } from '../../lib/ops.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../../lib/reference/index.js';
 import { ops, random } from './fixtures.js';
 

@@ -1,6 +1,6 @@
 /** Advantages and clip scales of the whole A²TGPO family, GRPO and Dr.GRPO against the golden vectors. */
 import { describe, expect, test } from 'vitest';
-import type { ChannelArgs, TurnStatisticsArgs } from '../../lib/backend/ops.js';
+import type { ChannelArgs, TurnStatisticsArgs } from '../../lib/ops.js';
 import { GOLDEN_SEEDS, type GoldenBatch, loadGolden } from '../golden/load.js';
 import { channel, deviation, ops, segmentArgs, segmented, statisticsArgs } from './fixtures.js';
 

@@ -1,6 +1,6 @@
 /** Losses, their gradients and the KL estimators against the golden vectors. */
 import { describe, expect, test } from 'vitest';
-import type { Aggregate, RatioArgs, SurrogateArgs } from '../../lib/backend/ops.js';
+import type { Aggregate, RatioArgs, SurrogateArgs } from '../../lib/ops.js';
 import { klTerm } from '../../lib/reference/index.js';
 import { GOLDEN_SEEDS, type GoldenBatch, type GoldenLoss, loadGolden } from '../golden/load.js';
 import { deviation, lossOf, metric, ops, segmentArgs, segmented, surrogateArgs } from './fixtures.js';

@@ -11,7 +11,7 @@ import type {
   RatioForm,
   SurrogateArgs,
   TurnsArgs,
-} from '../../lib/backend/ops.js';
+} from '../../lib/ops.js';
 import { logProbOf, ppoBounds, ppoValue, softmaxRow } from '../../lib/reference/index.js';
 import { deviation, lossOf, metric, ops, random, surrogateArgs, turnsOf } from './fixtures.js';
 

@@ -1,6 +1,6 @@
 /** policyLoss is the four ops one after another; and the backend around the ops: promises, abort, public entry. */
 import { describe, expect, test } from 'vitest';
-import type { NonFinite, PolicyLossArgs, Rows } from '../../lib/backend/ops.js';
+import type { NonFinite, PolicyLossArgs, Rows } from '../../lib/ops.js';
 import * as entry from '../../lib/reference/index.js';
 import { channel, ops, random, statisticsArgs, surrogateArgs, turnsOf } from './fixtures.js';
 

@@ -1,6 +1,6 @@
 /** Turn spans from each kind of boundary, and every way in which they can be wrong. */
 import { describe, expect, test } from 'vitest';
-import type { SegmentTurnsArgs, StatusCode } from '../../lib/backend/ops.js';
+import type { SegmentTurnsArgs, StatusCode } from '../../lib/ops.js';
 import { ops, segmentArgs, segmented } from './fixtures.js';
 
 const i32 = (...values: number[]) => Int32Array.from(values);

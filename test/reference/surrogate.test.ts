@@ -3,7 +3,7 @@
  * Derivatives: gradients.test.ts.
  */
 import { describe, expect, test } from 'vitest';
-import type { MetricSlot, RatioArgs, SurrogateArgs } from '../../lib/backend/ops.js';
+import type { MetricSlot, RatioArgs, SurrogateArgs } from '../../lib/ops.js';
 import { lossOf, metric, ops, random, surrogateArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF, NEGATIVE_INFINITY } = Number;

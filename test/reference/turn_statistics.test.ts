@@ -1,6 +1,6 @@
 /** turnStatistics: every stage at small numbers, missing signals, excluded trajectories, order, sizes. */
 import { describe, expect, test } from 'vitest';
-import type { ChannelArgs, TurnStatisticsArgs } from '../../lib/backend/ops.js';
+import type { ChannelArgs, TurnStatisticsArgs } from '../../lib/ops.js';
 import { channel, groupStat, ops, random, statisticsArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE } = Number;

@@ -1,6 +1,6 @@
 /** Comparing numbers: bits where bits are promised, units in the last place where a bound is. */
 import { expect } from 'vitest';
-import type { DTypeOfLogits } from '../../lib/backend/ops.js';
+import type { DTypeOfLogits } from '../../lib/ops.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../../lib/reference/index.js';
 
 export type Numbers = Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array;

@@ -1,6 +1,6 @@
 /** One case of the table on a backend, held against the reference. */
 import { expect } from 'vitest';
-import type { OpName, Ops, Status } from '../../lib/backend/ops.js';
+import type { OpName, Ops, Status } from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
 import { mismatch, type OpCase, type Output } from '../cases/op_case.js';
 

@@ -1,6 +1,7 @@
 /** A whole batch for tests of the public API: ragged turns, observations between them, prompts of several trajectories. */
-import type { DTypeOfLogits } from '../../lib/backend/ops.js';
+
 import { type Device, segmentTurns, type Turns, tensor } from '../../lib/index.js';
+import type { DTypeOfLogits } from '../../lib/ops.js';
 import type { TypedArrayOf } from '../../lib/tensor/dtype.js';
 import { encode } from './numbers.js';
 import { random } from './random.js';

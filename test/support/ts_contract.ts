@@ -1,4 +1,4 @@
-/** lib/backend/ops.ts as data, read with the TypeScript compiler: interfaces, unions of strings, constant lists. */
+/** lib/ops.ts as data, read with the TypeScript compiler: interfaces, unions of strings, constant lists. */
 import { readFileSync } from 'node:fs';
 import ts from 'typescript';
 

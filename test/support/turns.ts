@@ -1,5 +1,5 @@
 /** Ragged turn layouts for tests. */
-import type { TurnsArgs } from '../../lib/backend/ops.js';
+import type { TurnsArgs } from '../../lib/ops.js';
 import { random } from './random.js';
 
 export interface Layout {

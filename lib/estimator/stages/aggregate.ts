@@ -1,5 +1,5 @@
-import type { Aggregate as AggregateName } from '../../backend/ops.js';
 import { Fields } from '../../check/fields.js';
+import type { Aggregate as AggregateName } from '../../ops.js';
 
 /**
  * S13, how token terms f become one number; |y| and |u| = loss tokens of a trajectory and of a turn, the counts below are global:

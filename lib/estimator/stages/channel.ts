@@ -5,9 +5,10 @@
  *
  * Stages S1 to S6 of the algebra. Every stage is data; each union below lists what exists.
  */
-import type { Bootstrap, ChannelArgs, Divide, GroupBy, Singleton } from '../../backend/ops.js';
+
 import { Fields } from '../../check/fields.js';
 import { InvalidInputError } from '../../errors.js';
+import type { Bootstrap, ChannelArgs, Divide, GroupBy, Singleton } from '../../ops.js';
 
 /** Before the statistics: D_k = x_k + gamma D_{k+1}. `bootstrap: 'outcome'` starts it from the trajectory's outcome. */
 export type AccumulateStage = { kind: 'none' } | { kind: 'discounted'; gamma: number; bootstrap: Bootstrap };

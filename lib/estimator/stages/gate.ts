@@ -1,5 +1,5 @@
-import type { GateArgs } from '../../backend/ops.js';
 import type { Fields } from '../../check/fields.js';
+import type { GateArgs } from '../../ops.js';
 import type { AdaptSignal } from './channel.js';
 
 /** Scales a turn's clip range by c = 1 + beta (2 sigmoid(z) - 1), z = the normalised signal of the named channel (before `then`). */

@@ -1,5 +1,5 @@
-import type { KlArgs, KlEstimator } from '../../backend/ops.js';
 import type { Fields } from '../../check/fields.js';
+import type { KlArgs, KlEstimator } from '../../ops.js';
 
 /**
  * S12, a penalty coef * KL(π ‖ reference) per token, x = logProbs - refLogProbs (Schulman's estimators):

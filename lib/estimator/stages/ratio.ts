@@ -1,5 +1,5 @@
-import type { Level, RatioArgs, RatioForm } from '../../backend/ops.js';
 import type { Fields } from '../../check/fields.js';
+import type { Level, RatioArgs, RatioForm } from '../../ops.js';
 
 /** Bounds of the log-ratio (of its mean, at turn and sequence level); null = none. Beyond them the gradient is 0, counted in the metrics. */
 export interface LogRatioClamp {

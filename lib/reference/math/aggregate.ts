@@ -1,5 +1,5 @@
 /** From per-token terms to a loss: the weight of a term and the global denominator. loss = Σₜ cₜ fₜ / D. */
-import type { Aggregate, DenominatorsArgs } from '../../backend/ops.js';
+import type { Aggregate, DenominatorsArgs } from '../../ops.js';
 
 /**
  * Weight c of one token's term.

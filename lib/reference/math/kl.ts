@@ -1,5 +1,5 @@
 /** Per-token estimators of KL(π ‖ π_ref) from x = log π - log π_ref, each with its derivative by log π. */
-import type { KlArgs } from '../../backend/ops.js';
+import type { KlArgs } from '../../ops.js';
 
 /** Value and derivative of an estimator; `clamped`: a clamp was active, the derivative is then 0. */
 export interface KlTerm {

@@ -3,7 +3,7 @@
  * test for equal members, because the float32 mean of seven rewards 0.35 is not 0.35, and eps = 1e-6 makes an advantage
  * of 0.03 of the rest.
  */
-import type { ChannelArgs } from '../../backend/ops.js';
+import type { ChannelArgs } from '../../ops.js';
 import { reproducibleSum } from './reproducible_sum.js';
 
 /** How a group is normalised; the fields of a channel with the same names. */

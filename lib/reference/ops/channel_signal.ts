@@ -1,5 +1,5 @@
 /** Stages 1 to 3 of a channel: where its signal comes from, its scale, and its accumulation before the statistics. */
-import type { ChannelArgs, TurnStatisticsArgs } from '../../backend/ops.js';
+import type { ChannelArgs, TurnStatisticsArgs } from '../../ops.js';
 import { discounted } from '../math/accumulate.js';
 import { flooredStd } from '../math/normalize.js';
 

@@ -2,7 +2,7 @@
  * Log-probability of each target, log-sum-exp and entropy of each row, of softmax(logits / temperature).
  * One row is decoded to float64 at a time; no [N, V] array is made.
  */
-import type { GatherLogProbsArgs, Status } from '../../backend/ops.js';
+import type { GatherLogProbsArgs, Status } from '../../ops.js';
 import { entropyOf, logProbOf, logSumExpOf, type RowSoftmax, softmaxRow } from '../math/softmax.js';
 import { isMatrix, readRow } from './rows.js';
 import { failed, INVALID, OK } from './status.js';

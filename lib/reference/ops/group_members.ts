@@ -1,5 +1,5 @@
 /** Stage 4 of a channel: which entries are normalised together. Groups of any size, in any order. */
-import type { ChannelArgs, TurnStatisticsArgs } from '../../backend/ops.js';
+import type { ChannelArgs, TurnStatisticsArgs } from '../../ops.js';
 
 /**
  * Present entries by group, groups in the order of their first entry.

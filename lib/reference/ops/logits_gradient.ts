@@ -4,7 +4,7 @@
  *
  *   dLogits[n, v] = gradScale · coefficients[n] · ([v = targets[n]] - softmax(logits[n] / T)[v]) / T
  */
-import { LARGEST_LOG_SUM_EXP, type LogitsGradientArgs, type Status } from '../../backend/ops.js';
+import { LARGEST_LOG_SUM_EXP, type LogitsGradientArgs, type Status } from '../../ops.js';
 import { gradientAtTarget, gradientElsewhere } from '../math/softmax.js';
 import { isMatrix, readRow, writeRow } from './rows.js';
 import { failed, INVALID, OK } from './status.js';

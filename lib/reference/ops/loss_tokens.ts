@@ -1,5 +1,5 @@
 /** The tokens that enter the loss, in token order, cut into the segments that share a ratio. */
-import type { SurrogateArgs } from '../../backend/ops.js';
+import type { SurrogateArgs } from '../../ops.js';
 
 export interface LossTokens {
   /** Loss tokens [L]. */

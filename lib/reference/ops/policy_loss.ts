@@ -3,7 +3,7 @@
  * buffers.
  * This is what a fused backend must equal.
  */
-import type { PolicyLossArgs, Status } from '../../backend/ops.js';
+import type { PolicyLossArgs, Status } from '../../ops.js';
 import { checkGather, checkRows, gatherLogProbs } from './gather_log_probs.js';
 import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
 import { INVALID, OK } from './status.js';

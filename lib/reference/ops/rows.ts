@@ -1,5 +1,5 @@
 /** Rows of a [N, V] matrix of any dtype as float64, one at a time: the matrix is never copied as a whole. */
-import type { Rows } from '../../backend/ops.js';
+import type { Rows } from '../../ops.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../math/half.js';
 
 /** Whether `rows` is a [count, width] matrix whose array type fits its dtype. */

@@ -3,7 +3,7 @@
  * scan; the first thing wrong ends it. Turn boundaries are never inferred from rewards or advantages: releases that do
  * so merge neighbouring turns of equal value.
  */
-import type { SegmentTurnsArgs, Status } from '../../backend/ops.js';
+import type { SegmentTurnsArgs, Status } from '../../ops.js';
 import { failed, INVALID, OK } from './status.js';
 
 export function segmentTurns(args: SegmentTurnsArgs): Status {

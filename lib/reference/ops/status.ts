@@ -1,5 +1,5 @@
 /** How ops report: a value, never an exception. */
-import type { Status, StatusCode } from '../../backend/ops.js';
+import type { Status, StatusCode } from '../../ops.js';
 
 export const OK: Status = Object.freeze({ code: 'ok', position: -1 });
 

@@ -4,7 +4,7 @@
  *
  *   loss = Σₜ cₜ (f(ρₜ, Aₜ) + kl.coef · v(xₜ)) / D
  */
-import { METRIC_SLOTS, type Status, type SurrogateArgs } from '../../backend/ops.js';
+import { METRIC_SLOTS, type Status, type SurrogateArgs } from '../../ops.js';
 import { lossDenominator } from '../math/aggregate.js';
 import { clampLogRatio, isClamped, meanLogRatio } from '../math/ratio.js';
 import { listLossTokens } from './loss_tokens.js';

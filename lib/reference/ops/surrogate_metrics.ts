@@ -2,7 +2,7 @@
  * Sums, counts and extrema over loss tokens. Every sum is a reproducible one, so that no metric depends on the order
  * of trajectories.
  */
-import { METRIC_SLOTS, type MetricSlot, type SurrogateArgs } from '../../backend/ops.js';
+import { METRIC_SLOTS, type MetricSlot, type SurrogateArgs } from '../../ops.js';
 import { reproducibleSum } from '../math/reproducible_sum.js';
 import type { TokenTerm } from './surrogate_term.js';
 

@@ -1,5 +1,5 @@
 /** What one loss token adds to the loss and to the metrics. */
-import type { SurrogateArgs } from '../../backend/ops.js';
+import type { SurrogateArgs } from '../../ops.js';
 import { termWeight } from '../math/aggregate.js';
 import { clippedDual, clippedHigh, clippedLow, ppoBounds, ppoDerivative, ppoValue } from '../math/gate.js';
 import { klTerm } from '../math/kl.js';

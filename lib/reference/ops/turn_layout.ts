@@ -1,5 +1,5 @@
 /** Checks of the turns record shared by the ops that read it. */
-import type { TurnsArgs } from '../../backend/ops.js';
+import type { TurnsArgs } from '../../ops.js';
 
 /** Whether the five arrays describe the same K turns and trajectories come one after another. */
 export function areTurns({ starts, ends, tokens, trajectory, index }: TurnsArgs): boolean {

@@ -6,7 +6,7 @@
  *
  * Sources of the stages: A²TGPO, arXiv 2605.06200 and its release; GRPO, arXiv 2402.03300. See lib/reference/math.
  */
-import { type ChannelArgs, GROUP_STAT_SLOTS, type Status, type TurnStatisticsArgs } from '../../backend/ops.js';
+import { type ChannelArgs, GROUP_STAT_SLOTS, type Status, type TurnStatisticsArgs } from '../../ops.js';
 import { discounted, divideBySqrtTerms } from '../math/accumulate.js';
 import { clipScale } from '../math/clip_scale.js';
 import { normalizeGroup } from '../math/normalize.js';

@@ -1,4 +1,4 @@
-import { BackendError } from '../errors.js';
+import { BackendError } from './errors.js';
 import type { Status } from './ops.js';
 
 /** A status that checked input cannot lead to, or memory that is not there. */
