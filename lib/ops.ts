@@ -42,8 +42,9 @@ export interface Status {
   position: number;
 }
 
-/** |logSumExp| above which dLogits is refused; native/ops.h says why. */
+/** policyLoss refuses rows with |logSumExp| above this, unless log Σ exp(z - max) is negligible; native/ops.h says why. */
 export const LARGEST_LOG_SUM_EXP = 2 ** 31;
+export const NEGLIGIBLE_LOG_SUM = 1e-7;
 
 export type SegmentBy = 'turn-ids' | 'action-mask' | 'delimiters' | 'spans';
 export type Unclosed = 'throw' | 'end';

@@ -89,9 +89,9 @@ TURNWISE_ENUM(KlEstimator, TURNWISE_KL_ESTIMATOR)
 
 #define TURNWISE_AGGREGATE(E)                                                                                          \
   E(tokenMean, "token-mean")                                                                                           \
-  E(seqMeanTokenMean, "seq-mean-token-mean") E(seqMeanTokenSum, "seq-mean-token-sum")                                  \
-      E(seqMeanTokenSumNorm, "seq-mean-token-sum-norm") E(turnMeanTokenMean, "turn-mean-token-mean")                   \
-          E(tokenSum, "token-sum")
+  E(seqMeanTokenMean, "seq-mean-token-mean")                                                                           \
+  E(seqMeanTokenSum, "seq-mean-token-sum") E(seqMeanTokenSumNorm, "seq-mean-token-sum-norm")                           \
+      E(turnMeanTokenMean, "turn-mean-token-mean") E(tokenSum, "token-sum")
 TURNWISE_ENUM(Aggregate, TURNWISE_AGGREGATE)
 
 /// Slots of `Surrogate::metrics`. Sums, counts and extrema over loss tokens, so that any consumer can form the means.
@@ -256,9 +256,11 @@ TURNWISE_RECORD(TurnStatistics, TURNWISE_TURN_STATISTICS)
   F(View<double>, metrics)      /* [Metric] */
 TURNWISE_RECORD(Surrogate, TURNWISE_SURROGATE)
 
-/// Beyond this magnitude a float64 log-sum-exp has no digits left for probabilities (an ulp of it is 4e-7), and dLogits
-/// would be wrong: such rows are refused (logits-too-large).
+/// Beyond this magnitude a float64 log-sum-exp (an ulp of it is 4e-7) loses its small part, log sum exp(z - max), and
+/// with it dLogits its scale: policyLoss refuses such rows (logits-too-large), unless that part is negligible, as in a
+/// one-hot row.
 constexpr double kLargestLogSumExp = 0x1p31;
+constexpr double kNegligibleLogSum = 1e-7;
 
 /// dLogits[n, v] = gradScale * coefficients[n] * ([v == targets[n]] - softmax(logits[n] / T)[v]) / T
 /// `gradient` may be the same memory as `logits`. Rows with coefficient 0 are written with zeros and not read.

@@ -62,8 +62,8 @@ export class Trainer {
     const oldLogProbs = this.score(batch.features, batch.targets);
     const gain = this.scoreAnswers(turns, trajectories);
 
-    // Once for the whole batch: credit compares the rollouts of a prompt with each other. GRPO looks at the outcome only, and
-    // turnwise refuses a signal that would have no effect.
+    // Once for the whole batch: credit compares the rollouts of a prompt with each other. A signal that an estimator does not use
+    // is refused, and GRPO uses the outcome only.
     const usesGain = this.estimator.channels.some(({ signal }) => signal.kind === 'information-gain');
     const signals = usesGain ? { turns, groups, outcome, informationGain: gain } : { turns, groups, outcome };
     const credit = this.timed(() => estimateAdvantages(signals, this.estimator));

@@ -11,11 +11,11 @@ export interface Prepared<Result> {
 }
 
 // One op's record always goes to the op of that name; TypeScript cannot see that through the union.
-type AnyOp<R> = (args: unknown, abort: Int32Array) => R;
+type AnyOp<R> = (args: unknown, abort?: Int32Array) => R;
 
 export function runSync<Result>({ backend, op, args, finish }: Prepared<Result>): Result {
   const run = backend.ops[op] as AnyOp<Status>;
-  return finish(run(args, new Int32Array(1)));
+  return finish(run(args));
 }
 
 export async function runAsync<Result>({ backend, op, args, signal, finish }: Prepared<Result>): Promise<Result> {

@@ -184,7 +184,8 @@ bool FusedStep::runUnits() {
 }
 
 Status runOneByOne(const PolicyLoss& args, Context& context) {
-  if (const Status status = gatherLogProbs(args.gather, context); !status) return status;
+  if (const Status status = ForwardPass(args.gather, rowKernels(), true).run(ThreadPool::instance(), context); !status)
+    return status;
   if (const Status status = surrogate(args.surrogate, context); !status) return status;
   return logitsGradient(args.gradient, context);
 }

@@ -116,7 +116,7 @@ const counts: LogitsCase[] = [
   { ...base, title: 'many short rows', why: 'more rows than threads and blocks', rows: 289, width: 33, seed: 3 },
 ];
 
-const temperatures: LogitsCase[] = [0.1, 0.7, 2, 1e-30, 1e30].map((temperature, i) => ({
+const temperatures: LogitsCase[] = [0.1, 0.7, 2, 1e-30, 1e30, 1e-7].map((temperature, i) => ({
   ...base,
   title: `temperature ${temperature}`,
   why: temperature < 1e-6 ? 'one-hot, z/T alone would overflow' : '(z - m)/T must be formed, not z/T - m/T',
@@ -241,6 +241,19 @@ const extremes: LogitsCase[] = [
       void row.forEach((_, v) => {
         row[v] = v / 50;
       }),
+  },
+  {
+    ...base,
+    title: 'steps of 150',
+    why: 'each block is e^150 above the one before: a reference that does not move overflows',
+    width: 20000,
+    rows: 2,
+    seed: 413,
+    fill(row, n, numbers) {
+      noise(2)(row, n, numbers);
+      for (let v = 0; v < row.length; v++) row[v] += 150 * Math.floor(v / 1700);
+    },
+    target: (row, n) => row.length - 1 - 2000 * n,
   },
   {
     ...base,

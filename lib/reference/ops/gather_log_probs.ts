@@ -2,15 +2,21 @@
  * Log-probability of each target, log-sum-exp and entropy of each row, of softmax(logits / temperature).
  * One row is decoded to float64 at a time; no [N, V] array is made.
  */
-import type { GatherLogProbsArgs, Status } from '../../ops.js';
+import { type GatherLogProbsArgs, LARGEST_LOG_SUM_EXP, NEGLIGIBLE_LOG_SUM, type Status } from '../../ops.js';
 import { entropyOf, logProbOf, logSumExpOf, type RowSoftmax, softmaxRow } from '../math/softmax.js';
 import { isMatrix, readRow } from './rows.js';
 import { failed, INVALID, OK } from './status.js';
 
 export function gatherLogProbs(args: GatherLogProbsArgs): Status {
+  return gatherRows(args, false);
+}
+
+/** @param forGradient refuse rows whose gradient could not be formed from logSumExp. */
+export function gatherRows(args: GatherLogProbsArgs, forGradient: boolean): Status {
   const status = checkGather(args);
   if (status.code !== 'ok') return status;
   return forEachActiveRow(args, (n, row, softmax) => {
+    if (forGradient && isTooLarge(softmax, args.temperature)) return failed('logits-too-large', n);
     if (args.nonFinite !== 'propagate') {
       const bad = rowStatus(args, n, row, softmax);
       if (bad.code !== 'ok') return bad;
@@ -33,10 +39,12 @@ export function checkGather(args: GatherLogProbsArgs): Status {
   return outside < 0 ? OK : failed('target-out-of-range', outside);
 }
 
-/** One read of all rows, nothing written: the first row whose log-probability would not be finite. */
+/** One read of all rows, nothing written: the first row whose log-probability or gradient could not be formed. */
 export function checkRows(args: GatherLogProbsArgs): Status {
   const blank = { ...args, logProbs: new Float32Array(0), logSumExp: null, entropy: null };
-  return forEachActiveRow(blank, (n, row, softmax) => rowStatus(args, n, row, softmax));
+  return forEachActiveRow(blank, (n, row, softmax) =>
+    isTooLarge(softmax, args.temperature) ? failed('logits-too-large', n) : rowStatus(args, n, row, softmax),
+  );
 }
 
 /** Visits active rows in order until one reports; writes 0 for the others without reading their logits. */
@@ -57,6 +65,13 @@ function forEachActiveRow(
     if (status.code !== 'ok') return status;
   }
   return OK;
+}
+
+/** Whether log1p(s) is lost in logSumExp. Where it is next to nothing (a one-hot row) there is nothing to lose. */
+function isTooLarge(softmax: RowSoftmax, temperature: number): boolean {
+  const logSumExp = logSumExpOf(softmax, temperature);
+  const isLost = Math.abs(logSumExp) > LARGEST_LOG_SUM_EXP && Math.log1p(softmax.rest) > NEGLIGIBLE_LOG_SUM;
+  return Number.isFinite(logSumExp) && isLost;
 }
 
 function rowStatus(args: GatherLogProbsArgs, n: number, row: Float64Array, softmax: RowSoftmax): Status {

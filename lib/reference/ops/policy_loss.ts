@@ -4,7 +4,7 @@
  * This is what a fused backend must equal.
  */
 import type { PolicyLossArgs, Status } from '../../ops.js';
-import { checkGather, checkRows, gatherLogProbs } from './gather_log_probs.js';
+import { checkGather, checkRows, gatherRows } from './gather_log_probs.js';
 import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
 import { INVALID, OK } from './status.js';
 import { checkSurrogate, surrogate } from './surrogate.js';
@@ -21,7 +21,7 @@ export function policyLoss(args: PolicyLossArgs): Status {
     () => (sharesBuffers(args) ? OK : INVALID),
     () => (gather.nonFinite === 'check-first' ? checkRows(gather) : OK),
     () => (statistics === null ? OK : turnStatistics(statistics)),
-    () => gatherLogProbs(gather),
+    () => gatherRows(gather, true),
     () => surrogate(args.surrogate),
     () => logitsGradient(gradient),
   ];

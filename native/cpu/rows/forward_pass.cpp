@@ -115,7 +115,7 @@ bool ForwardPass::finish(size_t n, const SegmentSum& sum) {
     // Rounding may leave the spread of equal logits a hair below 0.
     args_.entropy[n] = static_cast<float>(logSum + std::max(sum.spread, 0.0) / (1 + sum.sum));
   }
-  if (forGradient_ && std::isfinite(args_.logSumExp[n]) && std::fabs(args_.logSumExp[n]) > kLargestLogSumExp) {
+  if (forGradient_ && logSum > kNegligibleLogSum && std::fabs(args_.logSumExp[n]) > kLargestLogSumExp) {
     bad_.report(n, StatusCode::logitsTooLarge);
     return false;
   }
