@@ -7,6 +7,7 @@
 //                   them.
 //   deferred scale  per row: forward, gradient with coefficient 1; loss terms afterwards
 // Equal bit for bit to the ops one after another, which 'check-first' and batches of few rows simply run.
+#include <algorithm>
 #include <new>
 #include <vector>
 
@@ -99,17 +100,17 @@ bool FusedStep::runDeferred() {
 
 /// The last turn that starts at or before `row`; the number of turns where there is none.
 size_t FusedStep::turnBefore(size_t row) const {
-  const auto& starts = args_.surrogate.turns.starts;
-  const int32_t* after = std::upper_bound(starts.data, starts.data + starts.size, static_cast<int64_t>(row));
-  return after == starts.data ? starts.size : static_cast<size_t>(after - starts.data) - 1;
+  const auto& starts = terms_.starts();
+  const auto after = std::upper_bound(starts.begin(), starts.end(), static_cast<int64_t>(row));
+  return after == starts.begin() ? starts.size() : static_cast<size_t>(after - starts.begin()) - 1;
 }
 
 bool FusedStep::runTokens() {
-  const auto& ends = args_.surrogate.turns.ends;
+  const auto& ends = terms_.ends();
   return forEachRow(pool_, context_, args_.gather.logits, [&](size_t n) {
     if (forward_.failedBefore(n) || !forward_.row(n)) return;
     const size_t turn = turnBefore(n);
-    if (turn < ends.size && static_cast<int64_t>(n) < ends[turn]) terms_.evaluateToken(turn, n);
+    if (turn < ends.size() && static_cast<int64_t>(n) < ends[turn]) terms_.evaluateToken(turn, n);
     gradient_.row(n, true);
   });
 }
@@ -120,7 +121,7 @@ std::vector<FusedStep::Share> FusedStep::shares() const {
   list.reserve(terms_.unitCount() + 1);
   for (size_t u = 0; u < terms_.unitCount(); ++u) {
     const LossTerms::Unit unit = terms_.unit(u);
-    const size_t first = u == 0 ? 0 : static_cast<size_t>(args_.surrogate.turns.starts[unit.firstTurn]);
+    const size_t first = u == 0 ? 0 : static_cast<size_t>(terms_.starts()[unit.firstTurn]);
     if (u > 0) list.back().lastRow = first;
     list.push_back({u, first, rows});
   }

@@ -75,12 +75,11 @@ DenseIds denseIds(size_t n, const KeyOf& keyOf) {
 
 }  // namespace
 
-DenseIds promptIds(const std::vector<int32_t>& groups) {
-  return denseIds(groups.size(), [&](size_t m) -> uint64_t { return static_cast<uint32_t>(groups[m]); });
+DenseIds promptIds(View<const int32_t> groups) {
+  return denseIds(groups.size, [&](size_t m) -> uint64_t { return static_cast<uint32_t>(groups[m]); });
 }
 
-DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory,
-                       const std::vector<int32_t>& index) {
+DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory, View<const int32_t> index) {
   return denseIds(trajectory.size(), [&](size_t k) {
     return static_cast<uint64_t>(prompts.ids[trajectory[k]]) << 32 | static_cast<uint32_t>(index[k]);
   });

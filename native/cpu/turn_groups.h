@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "../ops.h"
+
 namespace turnwise::cpu {
 
 /// Dense ids 0 .. count - 1 of some keys, numbered by first appearance.
@@ -13,10 +15,9 @@ struct DenseIds {
 };
 
 /// Ids of the prompts of the trajectories, `groups` [M].
-DenseIds promptIds(const std::vector<int32_t>& groups);
+DenseIds promptIds(View<const int32_t> groups);
 /// Ids of (prompt of the trajectory, index) of the turns.
-DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory,
-                       const std::vector<int32_t>& index);
+DenseIds promptTurnIds(const DenseIds& prompts, const std::vector<int32_t>& trajectory, View<const int32_t> index);
 
 /// The members of every group, in CSR: group g owns members[offsets[g] .. offsets[g + 1]).
 struct GroupMembers {

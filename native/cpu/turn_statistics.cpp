@@ -55,10 +55,8 @@ class TurnCredit {
 
   Status run(const Context& context) {
     trajectory_ = ownCopy(args_.turns.trajectory);
-    index_ = ownCopy(args_.turns.index);
-    groups_ = ownCopy(args_.groups);
     if (!validTrajectories(trajectory_)) return {StatusCode::invalidArgument, -1};
-    if (turnCount_ > 0 && static_cast<size_t>(trajectory_.back()) >= groups_.size()) {
+    if (turnCount_ > 0 && static_cast<size_t>(trajectory_.back()) >= args_.groups.size) {
       return {StatusCode::invalidArgument, -1};
     }
     std::fill_n(args_.advantages.data, turnCount_, 0.0);
@@ -164,7 +162,7 @@ class TurnCredit {
           values_, 1, [](size_t) { return 0u; }, grouped_);
       return;
     }
-    if (prompts_.ids.empty()) prompts_ = promptIds(groups_);
+    if (prompts_.ids.empty()) prompts_ = promptIds(args_.groups);
     if (isOutcome(channel)) {  // has no turn index: by prompt, whatever the finer key
       groupMembers(
           values_, prompts_.count, [&](size_t m) { return prompts_.ids[m]; }, grouped_);
@@ -172,7 +170,7 @@ class TurnCredit {
       const auto promptOf = [&](size_t k) { return prompts_.ids[trajectory_[k]]; };
       groupMembers(values_, prompts_.count, promptOf, grouped_);
     } else {
-      if (promptTurns_.ids.empty()) promptTurns_ = promptTurnIds(prompts_, trajectory_, index_);
+      if (promptTurns_.ids.empty()) promptTurns_ = promptTurnIds(prompts_, trajectory_, args_.turns.index);
       groupMembers(
           values_, promptTurns_.count, [&](size_t k) { return promptTurns_.ids[k]; }, grouped_);
     }
@@ -258,7 +256,9 @@ class TurnCredit {
 
   const TurnStatistics& args_;
   const size_t turnCount_;
-  std::vector<int32_t> trajectory_, index_, groups_;  // as checked; the caller's may change meanwhile
+  // As checked, while the caller's may change meanwhile. Groups and turn indices need no copy: each is read once, and
+  // never as an index.
+  std::vector<int32_t> trajectory_;
   DenseIds prompts_, promptTurns_;
   std::vector<double> values_;  // the channel at work: [K], or [M] of an outcome; NaN = absent
   GroupMembers grouped_;

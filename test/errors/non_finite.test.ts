@@ -144,6 +144,26 @@ describe.each(DEVICES)('%s', (device) => {
     expect(metrics.nonFinite).toBeGreaterThan(0);
   });
 
+  test('logits without digits left for a gradient: log-probs are there, the gradient is refused', () => {
+    const batch = fresh();
+    batch.logits.fill(2 ** 32, bad * width, (bad + 1) * width);
+    const expected = { code: 'ERR_RANGE', path: `logits[${bad}]`, expected: /magnitude up to 2\^31/ } as const;
+    expectInvalid(() => policyLossSync(batch, ESTIMATOR, { device }), expected);
+    const { logits } = batch;
+    const before = logits.slice();
+    const checkFirst = { device, inPlace: true, nonFinite: 'check-first' } as const;
+    expectInvalid(() => policyLossSync(batch, ESTIMATOR, checkFirst), expected);
+    expectSameBits(logits, before, 'logits');
+    const { actionMask, targets } = batch;
+    expect(gatherLogProbsSync({ logits, targets, actionMask }, { device }).logProbs[bad]).toBe(
+      Math.fround(-Math.log(width)),
+    );
+    // One-hot, nothing is lost: log p and the gradient are 0 as they are anywhere.
+    logits.fill(-(2 ** 32), bad * width, (bad + 1) * width);
+    logits[bad * width + targets[bad]] = 2 ** 32;
+    expect(Math.abs(policyLossSync(batch, ESTIMATOR, { device }).logProbs[bad])).toBe(0);
+  });
+
   test.each(['bf16', 'f16'] as const)('NaN in %s', (dtype) => {
     const bits = new Uint16Array(3 * width);
     bits[width + 4] = dtype === 'bf16' ? 0x7fc0 : 0x7e00;
