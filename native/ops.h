@@ -90,8 +90,9 @@ TURNWISE_ENUM(KlEstimator, TURNWISE_KL_ESTIMATOR)
 #define TURNWISE_AGGREGATE(E)                                                                                          \
   E(tokenMean, "token-mean")                                                                                           \
   E(seqMeanTokenMean, "seq-mean-token-mean")                                                                           \
-  E(seqMeanTokenSum, "seq-mean-token-sum") E(seqMeanTokenSumNorm, "seq-mean-token-sum-norm")                           \
-      E(turnMeanTokenMean, "turn-mean-token-mean") E(tokenSum, "token-sum")
+  E(seqMeanTokenSum, "seq-mean-token-sum")                                                                             \
+  E(seqMeanTokenSumNorm, "seq-mean-token-sum-norm")                                                                    \
+  E(turnMeanTokenMean, "turn-mean-token-mean") E(tokenSum, "token-sum")
 TURNWISE_ENUM(Aggregate, TURNWISE_AGGREGATE)
 
 /// Slots of `Surrogate::metrics`. Sums, counts and extrema over loss tokens, so that any consumer can form the means.

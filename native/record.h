@@ -19,23 +19,23 @@ struct EnumNames;
 
 #define TURNWISE_ENUM_VALUE(name, spelling) name,
 #define TURNWISE_ENUM_NAME(name, spelling) spelling,
-#define TURNWISE_ENUM(Name, LIST)                                             \
-  enum class Name : int32_t { LIST(TURNWISE_ENUM_VALUE) };                    \
-  template <>                                                                 \
-  struct EnumNames<Name> {                                                    \
-    static constexpr const char* type = #Name;                                \
-    static constexpr const char* names[] = {LIST(TURNWISE_ENUM_NAME)};        \
-    static constexpr size_t count = sizeof(names) / sizeof(names[0]);         \
+#define TURNWISE_ENUM(Name, LIST)                                                                                      \
+  enum class Name : int32_t { LIST(TURNWISE_ENUM_VALUE) };                                                             \
+  template <>                                                                                                          \
+  struct EnumNames<Name> {                                                                                             \
+    static constexpr const char* type = #Name;                                                                         \
+    static constexpr const char* names[] = {LIST(TURNWISE_ENUM_NAME)};                                                 \
+    static constexpr size_t count = sizeof(names) / sizeof(names[0]);                                                  \
   };
 
 #define TURNWISE_FIELD_DECLARE(Type, name) Type name{};
 #define TURNWISE_FIELD_VISIT(Type, name) visit(#name, #Type, name);
-#define TURNWISE_RECORD(Name, LIST)                                           \
-  struct Name {                                                               \
-    static constexpr const char* recordName = #Name;                          \
-    LIST(TURNWISE_FIELD_DECLARE)                                              \
-    template <class Visitor>                                                  \
-    void visitFields(Visitor&& visit) {                                       \
-      LIST(TURNWISE_FIELD_VISIT)                                              \
-    }                                                                         \
+#define TURNWISE_RECORD(Name, LIST)                                                                                    \
+  struct Name {                                                                                                        \
+    static constexpr const char* recordName = #Name;                                                                   \
+    LIST(TURNWISE_FIELD_DECLARE)                                                                                       \
+    template <class Visitor>                                                                                           \
+    void visitFields(Visitor&& visit) {                                                                                \
+      LIST(TURNWISE_FIELD_VISIT)                                                                                       \
+    }                                                                                                                  \
   };

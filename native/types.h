@@ -1,5 +1,5 @@
-// Plain data types shared by every backend. No dependencies beyond the standard library's integer types, no RL, no N-API,
-// no CUDA: includable from a .cpp, a .cu and a test alike. Nothing here owns memory.
+// Plain data types shared by every backend. No dependencies beyond the standard library's integer types, no RL, no
+// N-API, no CUDA: includable from a .cpp, a .cu and a test alike. Nothing here owns memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,9 @@ struct View {
 /// Element types of logits and their gradient. bf16 and f16 are stored as their 16 bits.
 enum class DType : int32_t { f32, bf16, f16 };
 
-TURNWISE_HD constexpr size_t sizeOf(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
+TURNWISE_HD constexpr size_t sizeOf(DType dtype) {
+  return dtype == DType::f32 ? 4 : 2;
+}
 
 /// A borrowed row-major matrix [count, width] of one dtype. Offsets are 64-bit: `count * width` may exceed 2^32.
 template <class Byte>

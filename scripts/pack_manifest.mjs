@@ -26,7 +26,7 @@ const entryPoints = (node) => (typeof node === 'string' ? [node] : Object.values
 function problems() {
   const { main, types, exports, files } = readManifest();
   const found = [];
-  for (const path of files) {
+  for (const path of files.filter((entry) => !entry.startsWith('!'))) {
     if (filesUnder(join(root, path)).length === 0) found.push(`${path} is missing or empty (package.json "files")`);
   }
   for (const path of new Set(entryPoints([main, types, exports]))) {

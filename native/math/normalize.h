@@ -58,8 +58,8 @@ TURNWISE_HD inline double normalize(double x, const GroupMoments& moments, const
   const double centered = channel.center == Center::mean ? x - moments.mean : x;
   if (channel.scale == Scale::none) return centered;
   const double divisor = std::sqrt(moments.variance + channel.varianceFloor) + channel.eps;
-  // A spread beyond float64 would silently make every member 0. Infinity is seen by whoever checks the result (NaN would mean
-  // "no signal").
+  // A spread beyond float64 would silently make every member 0. Infinity is seen by whoever checks the result (NaN
+  // would mean "no signal").
   return divisor - divisor == 0 ? centered / divisor : divisor;
 }
 
