@@ -78,7 +78,8 @@ function steps(): void {
   const turnIds = Int32Array.from({ length: tokens }, (_, n) => (n % 128) >> 5);
   const turns = segmentTurns({ trajectoryOffsets, turnIds });
   const advantages = Float64Array.from({ length: turns.count }, (_, k) => Math.sin(k));
-  const batch = { logits, targets, oldLogProbs, turns, advantages };
+  const clipScale = new Float64Array(turns.count).fill(1);
+  const batch = { logits, targets, oldLogProbs, turns, advantages, clipScale };
   const unit = (tokens * vocabulary) / 1e6;
   const cases = [
     ['token ratio (grpo)', grpo(), {}],
