@@ -25,7 +25,8 @@
         # nodelete: the pool's threads run this code after the last worker that loaded it is gone.
         'ldflags': [
           '-pthread',
-          '-Wl,--version-script=<(module_root_dir)/native/binding/exports.map',
+          # Relative to build/, where make runs: an absolute path would break at a space.
+          '-Wl,--version-script=../native/binding/exports.map',
           '-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete',
           '-Wl,--as-needed',
         ],

@@ -48,7 +48,15 @@ export class Fields {
   required(name: string, expected: string): unknown {
     const value = this.take(name);
     if (value === undefined) {
-      throw new InvalidInputError({ code: 'ERR_MISSING', path: this.at(name), expected, received: 'undefined' });
+      // Perhaps it is there under another spelling.
+      const guess = closest(name, Object.keys(this.#object));
+      throw new InvalidInputError({
+        code: 'ERR_MISSING',
+        path: this.at(name),
+        expected,
+        received: 'undefined',
+        ...(guess && !this.#known.has(guess) ? { hint: `Did you mean it by "${guess}"?` } : {}),
+      });
     }
     return value;
   }

@@ -1,6 +1,6 @@
 /** Wrong options of policyLoss from logits, in both forms of the call. */
-import { describe } from 'vitest';
-import { a2tgpo, Tensor } from '../../lib/index.js';
+import { describe, expect, test } from 'vitest';
+import { a2tgpo, grpo, policyLossSync, Tensor } from '../../lib/index.js';
 import { type CallRow, detached, LOSS_FORMS, testCalls } from '../support/error_table.js';
 import { fromLogits, sample, signals } from '../support/sample.js';
 
@@ -138,4 +138,14 @@ describe.each(LOSS_FORMS)('%s', (_, run) => {
     options: () => ({ device: 'cpu' }),
     run: (batch, options) => run(batch, a2tgpo(), options),
   });
+});
+
+test('a required field under another spelling is found', () => {
+  const batch = {
+    logProbs: new Float32Array(1),
+    oldLogprobs: new Float32Array(1),
+    advantages: [1],
+    advantageLevel: 'token',
+  };
+  expect(() => policyLossSync(batch as never, grpo())).toThrow(/oldLogProbs.*Did you mean it by "oldLogprobs"\?/);
 });
