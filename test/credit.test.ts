@@ -1,6 +1,6 @@
 /** What a Credit is after the call that made it: its own copy of everything, sliceable, and honest about its denominators. */
 import { describe, expect, it } from 'vitest';
-import { a2tgpo, estimateAdvantages, estimator, grpo, policyLossSync, segmentTurns } from '../lib/index.js';
+import { a2tgpo, estimateAdvantages, estimator, grpo, policyLossSync, segmentTurns, tensor } from '../lib/index.js';
 
 const trajectoryOffsets = Int32Array.of(0, 5, 9, 14, 18);
 const actionMask = Uint8Array.of(1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1);
@@ -46,11 +46,11 @@ describe('Credit', () => {
     expect(merged.slice(ids).advantages).toEqual(credit.advantages);
   });
 
-  it('overflowing statistics are an error, not infinite credit', () => {
+  it('signals whose squares would overflow are refused, and credit that overflows all the same', () => {
     const { informationGain: _, ...input } = { ...make(), outcome: [1e200, -1e200, 0, 1] };
     for (const device of ['cpu', 'reference'] as const) {
       const run = () => estimateAdvantages(input, grpo(), { device });
-      expect(run, device).toThrow(/advantages\[0\]: expected finite credit/);
+      expect(run, device).toThrow(/outcome\[0\]: expected a magnitude of at most 1e\+150/);
     }
   });
 
@@ -134,5 +134,60 @@ describe('policyLossSync beside a Credit', () => {
     } as const;
     expect(() => policyLossSync(batch, unclamped)).toThrow(/loss: expected a finite loss/);
     expect(policyLossSync(batch, unclamped, { nonFinite: 'propagate' }).loss).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('a gradient beyond its dtype is an error', () => {
+  const advantages = [8, 8];
+  const base = {
+    targets: Int32Array.of(0, 1),
+    oldLogProbs: Float32Array.of(-1, -1),
+    advantages,
+    advantageLevel: 'token' as const,
+  };
+  const logits = () => new Float32Array(6);
+
+  it('float32, applied and deferred', () => {
+    const run = (options: object) => () => policyLossSync({ ...base, logits: logits() }, grpo(), options);
+    expect(run({ gradScale: 3e38, temperature: 0.1 })).toThrow(/grad\.logits\[0\]: expected a gradient within f32/);
+    expect(run({ gradScale: 3e38, rowScale: 'deferred' })).toThrow(/grad\.rowScale\[0\]/);
+    // Unscaled rows are within 1 / T, whatever gradScale is.
+    expect(run({ gradScale: 1e37, temperature: 1e-2, rowScale: 'deferred' })).not.toThrow();
+  });
+
+  it('float16 ends at 65504', () => {
+    const half = tensor(new Uint16Array(6), [2, 3], 'f16');
+    const run = () => policyLossSync({ ...base, logits: half }, grpo(), { gradScale: 1e6 });
+    expect(run).toThrow(/within f16/);
+  });
+
+  it('log-probs', () => {
+    const { targets: _, ...rest } = base;
+    const batch = { ...rest, logProbs: Float32Array.of(-1, -1) };
+    expect(() => policyLossSync(batch, grpo(), { gradScale: 3e38 })).toThrow(/grad\.logProbs\[0\]/);
+  });
+
+  it('an output over the log-probs themselves is refused', () => {
+    const logProbs = Float32Array.of(-1, -1);
+    const { targets: _, ...rest } = base;
+    expect(() => policyLossSync({ ...rest, logProbs }, grpo(), { out: { logProbs } })).toThrow(/memory apart/);
+  });
+});
+
+describe('fromRows', () => {
+  const row = { outcome: 1, index: [0], tokens: [1_200_000_000], turnRewards: null, informationGain: null };
+  const part = (trajectories: object[], signals = ['outcome']) => ({ version: 1, signals, trajectories }) as never;
+
+  it('counts more loss tokens than an int32 holds', () => {
+    const rows = [0, 1, 2].map((id) => ({ ...row, id, group: 0, outcome: id }));
+    const credit = estimateAdvantages.fromRows(part(rows), grpo());
+    expect(credit.denominators.tokens).toBe(3_600_000_000);
+    expect(Array.from(credit.advantages, Math.sign)).toEqual([-1, 0, 1]);
+  });
+
+  it('misses an outcome that the rows promise, and refuses a signal that does not exist', () => {
+    const { outcome: _, ...without } = { ...row, id: 0, group: 0 };
+    expect(() => estimateAdvantages.fromRows(part([without]), grpo())).toThrow(/trajectories\[0\]\.outcome/);
+    expect(() => estimateAdvantages.fromRows(part([], ['outcome', 'reward']), grpo())).toThrow(/rows\[0\]\.signals/);
   });
 });

@@ -78,12 +78,18 @@ export function float64(value: unknown, path: string, shape: string, length?: nu
   return array;
 }
 
+/** Squares of signals, and sums of them, must not overflow: a standard deviation of infinity would turn everybody's credit into 0. */
+export const LARGEST_SIGNAL = 1e150;
+
 /** NaN means "no signal" and is allowed; an infinity is a mistake upstream. */
 export function signal(value: unknown, path: string, shape: string, length?: number): Float64Array {
   const array = float64(value, path, shape, length);
   for (let i = 0; i < array.length; i++) {
     if (array[i] === Infinity || array[i] === -Infinity) {
       fail('ERR_NON_FINITE', `${path}[${i}]`, 'a finite number, or NaN for no signal', describe(array[i]));
+    }
+    if (Math.abs(array[i]) > LARGEST_SIGNAL) {
+      fail('ERR_RANGE', `${path}[${i}]`, `a magnitude of at most ${LARGEST_SIGNAL}`, describe(array[i]));
     }
   }
   return array;

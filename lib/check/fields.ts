@@ -49,13 +49,14 @@ export class Fields {
     const value = this.take(name);
     if (value === undefined) {
       // Perhaps it is there under another spelling.
-      const guess = closest(name, Object.keys(this.#object));
+      const sameWord = (key: string) => key !== name && key.toLowerCase() === name.toLowerCase();
+      const guess = Object.keys(this.#object).find(sameWord);
       throw new InvalidInputError({
         code: 'ERR_MISSING',
         path: this.at(name),
         expected,
         received: 'undefined',
-        ...(guess && !this.#known.has(guess) ? { hint: `Did you mean it by "${guess}"?` } : {}),
+        ...(guess ? { hint: `Did you mean it by "${guess}"?` } : {}),
       });
     }
     return value;

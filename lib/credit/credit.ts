@@ -1,3 +1,4 @@
+import { checkAttached } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
@@ -128,6 +129,7 @@ export class Credit {
       const received = describe(trajectories);
       throw new InvalidInputError({ code: 'ERR_TYPE', path: 'trajectories', expected, received });
     }
+    if (ArrayBuffer.isView(trajectories)) checkAttached(trajectories, 'trajectories');
     this.#positions ??= new Map(Array.from(this.#trajectoryIds, (id, m) => [id, m]));
     const positions = this.#positions;
     const seen = new Set<number>();

@@ -1,5 +1,5 @@
 import { type Device, selectBackend } from '../backend/select.js';
-import { float64, type Integers, type Mask, privateCopy } from '../check/arrays.js';
+import { checkAttached, float64, type Integers, type Mask, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
@@ -9,7 +9,7 @@ import { Credit, type TrajectoryIds } from './credit.js';
 import { countDenominators } from './denominators.js';
 import { type CreditRows, mergeRows } from './rows.js';
 import { type CreditSignals, readSignals, type Signals } from './signals.js';
-import { groupStats, statisticsError, turnStatisticsArgs } from './turn_statistics.js';
+import { checkFiniteCredit, groupStats, statisticsError, turnStatisticsArgs } from './turn_statistics.js';
 
 export interface EstimateAdvantagesInput extends CreditSignals {
   /** From segmentTurns. May be left out, with trajectoryOffsets, where the estimator needs no turns: a trajectory is then one turn. */
@@ -71,7 +71,7 @@ function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator
   const args = turnStatisticsArgs(signals, estimator);
   const status = backend.ops.turnStatistics(args);
   if (status.code !== 'ok') throw statisticsError(status, backend.name);
-  checkFinite(args.advantages);
+  checkFiniteCredit(args.advantages);
   return new Credit({
     estimator,
     signals,
@@ -108,20 +108,8 @@ function positions(count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, m) => m);
 }
 
-/** Statistics of huge or nearly equal values can overflow where eps is tiny. */
-function checkFinite(advantages: Float64Array): void {
-  const at = advantages.findIndex((advantage) => !Number.isFinite(advantage));
-  if (at < 0) return;
-  throw new InvalidInputError({
-    code: 'ERR_NON_FINITE',
-    path: `advantages[${at}]`,
-    expected: 'finite credit',
-    received: String(advantages[at]),
-    hint: 'The signals of its group are too large, or eps and varianceFloor too small for them',
-  });
-}
-
 function readIds(value: unknown, count: number): Float64Array {
+  if (ArrayBuffer.isView(value)) checkAttached(value, 'trajectoryIds');
   const real = value instanceof Int32Array ? Float64Array.from(value) : value;
   const ids = privateCopy(float64(real, 'trajectoryIds', '[M]', count));
   const seen = new Set<number>();

@@ -1,6 +1,7 @@
+import { LARGEST_SIGNAL } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
-import { readTurns } from '../data/read_turns.js';
+import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
 import { needs } from '../estimator/plan.js';
@@ -36,21 +37,16 @@ export function mergeRows(parts: readonly CreditRows[], estimator: Estimator): {
   const rows = parts.flatMap((part, p) => readPart(part, `rows[${p}]`, needed));
   rows.sort((a, b) => a.id - b.id);
   const unique = rows.filter((row, i) => i === 0 || !isRepeated(rows[i - 1], row));
-  const lengths = unique.flatMap((row) => row.tokens);
-  // Rows carry no positions: spans are laid out as if loss tokens followed one another.
-  const ends = Int32Array.from(lengths);
-  for (let k = 1; k < ends.length; k++) ends[k] += ends[k - 1];
-  const turns = readTurns(
-    {
-      count: lengths.length,
-      starts: ends.map((end, k) => end - lengths[k]),
-      ends,
-      tokens: Int32Array.from(lengths),
-      trajectory: Int32Array.from(unique.flatMap((row, m) => row.index.map(() => m))),
-      index: Int32Array.from(unique.flatMap((row) => row.index)),
-    },
-    'rows',
-  );
+  // Rows carry no positions, and credit asks for none; the union may have more tokens than an int32 offset could say.
+  const count = unique.reduce((sum, row) => sum + row.index.length, 0);
+  const turns: Turns = {
+    count,
+    starts: new Int32Array(count),
+    ends: new Int32Array(count),
+    tokens: Int32Array.from(unique.flatMap((row) => row.tokens)),
+    trajectory: Int32Array.from(unique.flatMap((row, m) => row.index.map(() => m))),
+    index: Int32Array.from(unique.flatMap((row) => row.index)),
+  };
   const real = (values: readonly (number | null)[]) => Float64Array.from(values, (value) => value ?? Number.NaN);
   const signals: Signals = {
     turns,
@@ -74,6 +70,11 @@ function readPart(part: unknown, path: string, needed: Needs): CreditRow[] {
     const received = describe(value);
     throw new InvalidInputError({ code: 'ERR_TYPE', path: `${path}.${name}`, expected: 'an array', received });
   }
+  const stranger = (signals as unknown[]).find((name) => !(SIGNAL_NAMES as readonly unknown[]).includes(name));
+  if (stranger !== undefined) {
+    const expected = `one of ${SIGNAL_NAMES.join(', ')}`;
+    throw new InvalidInputError({ code: 'ERR_RANGE', path: `${path}.signals`, expected, received: describe(stranger) });
+  }
   for (const name of SIGNAL_NAMES) {
     if (!needed[name] || (signals as unknown[]).includes(name)) continue;
     const expected = `${name}, which the estimator needs`;
@@ -85,9 +86,18 @@ function readPart(part: unknown, path: string, needed: Needs): CreditRow[] {
     });
   }
   return Array.from(trajectories as unknown[], (row, i) => {
-    const read = readRow(row, `${path}.trajectories[${i}]`);
+    const read = readRow(row, `${path}.trajectories[${i}]`, (signals as unknown[]).includes('outcome'));
     for (const name of ['turnRewards', 'informationGain'] as const) {
       if (needed[name] && read[name] === null) missing(`${path}.trajectories[${i}].${name}`);
+    }
+    const falls = read.index.findIndex((index, j) => j > 0 && index <= read.index[j - 1]);
+    if (falls > 0) {
+      throw new InvalidInputError({
+        code: 'ERR_TURNS',
+        path: `${path}.trajectories[${i}].index[${falls}]`,
+        expected: `at least ${read.index[falls - 1] + 1} (indices increase along a trajectory)`,
+        received: String(read.index[falls]),
+      });
     }
     return read;
   });
@@ -107,13 +117,14 @@ function missing(path: string): never {
   throw new InvalidInputError({ code: 'ERR_MISSING', path, expected: 'one value per turn', received: 'null' });
 }
 
-function readRow(value: unknown, path: string): CreditRow {
+function readRow(value: unknown, path: string, hasOutcome: boolean): CreditRow {
   const fields = new Fields(value, path);
+  if (hasOutcome) fields.required('outcome', 'a number, or null for an unscored trajectory');
   const index = integers(fields, 'index', undefined);
   const row: CreditRow = {
     id: fields.number('id', { integer: true, min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER }),
     group: fields.number('group', { integer: true, min: -(2 ** 31), max: 2 ** 31 - 1 }),
-    outcome: fields.numberOrNull('outcome', {}, null),
+    outcome: fields.numberOrNull('outcome', { min: -LARGEST_SIGNAL, max: LARGEST_SIGNAL }, null),
     index,
     tokens: integers(fields, 'tokens', index.length),
     turnRewards: reals(fields, 'turnRewards', index.length),
@@ -134,7 +145,7 @@ function integers(fields: Fields, name: string, length: number | undefined): num
 
 function reals(fields: Fields, name: string, length: number): (number | null)[] | null {
   const value = fields.take(name) ?? null;
-  const fits = (item: unknown) => item === null || (typeof item === 'number' && Number.isFinite(item));
+  const fits = (item: unknown) => item === null || (typeof item === 'number' && Math.abs(item) <= LARGEST_SIGNAL);
   if (value === null || (Array.isArray(value) && value.length === length && Array.from(value).every(fits)))
     return value;
   const expected = `null, or an array of ${length} numbers or nulls`;

@@ -71,7 +71,7 @@ export function checkLastTurns({ informationGain, turns }: Signals, estimator: E
       path: `informationGain[${k}]`,
       expected: 'NaN on the last turn of a trajectory (it carries the outcome)',
       received: String(informationGain[k]),
-      hint: `Trajectory ${turns.trajectory[k]}. To use it: a2tgpo({ lastTurn: "signal" })`,
+      hint: `Trajectory ${turns.trajectory[k]}. It counts where the estimator's signal has lastTurn: "signal"`,
     });
   }
 }

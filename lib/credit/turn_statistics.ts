@@ -38,6 +38,19 @@ export function groupStats(args: TurnStatisticsArgs): GroupStats[] {
   });
 }
 
+/** Statistics of nearly equal values can overflow where eps is tiny. */
+export function checkFiniteCredit(advantages: Float64Array): void {
+  const at = advantages.findIndex((advantage) => !Number.isFinite(advantage));
+  if (at < 0) return;
+  throw new InvalidInputError({
+    code: 'ERR_NON_FINITE',
+    path: `advantages[${at}]`,
+    expected: 'finite credit',
+    received: String(advantages[at]),
+    hint: 'eps and varianceFloor are too small for the signals of its group',
+  });
+}
+
 /** Statuses that only turnStatistics gives. */
 export function statisticsError({ code, position }: Status, device: string): Error {
   if (code === 'group-of-one') {

@@ -67,7 +67,7 @@ export function informationGain(input: InformationGainInput): Float64Array {
     let sum = 0;
     for (let i = begin; i < end; i++) {
       if (!(values[i] <= ROUNDING) || values[i] === -Infinity) {
-        const expected = 'a finite log-prob (at most 0)';
+        const expected = 'a finite log-prob (at most 0, up to rounding)';
         throw new InvalidInputError({
           code: 'ERR_RANGE',
           path: `${path}[${i}]`,

@@ -46,7 +46,7 @@ export interface SegmentTurnsInput {
   tokens?: Integers | undefined;
   delimiters?: Delimiters | undefined;
   /** Token spans [start, end), sorted. */
-  spans?: { starts: Integers; ends: Integers };
+  spans?: { starts: Integers; ends: Integers } | undefined;
 }
 
 export interface SegmentTurnsOptions {

@@ -23,7 +23,7 @@ import { keepAll, type Logits, readLogits } from './logits.js';
 
 /** Where the credit comes from: exactly one of the three. */
 export type CreditSource =
-  | ({ credit?: never; advantages?: never; denominators?: Denominators } & CreditSignals)
+  | ({ credit?: never; advantages?: never; denominators?: Denominators | undefined } & CreditSignals)
   | { credit: Credit; advantages?: never; groups?: never }
   | {
       /** [K] or [N]. */

@@ -1,6 +1,6 @@
 import { float32, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
-import { groupStats, statisticsError } from '../credit/turn_statistics.js';
+import { checkFiniteCredit, groupStats, statisticsError } from '../credit/turn_statistics.js';
 import { InvalidInputError } from '../errors.js';
 import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
 import { lossPlan } from '../estimator/plan.js';
@@ -19,7 +19,7 @@ import {
   readTemperature,
 } from './options.js';
 import { type Prepared, runAsync, runSync } from './run.js';
-import { statusError } from './status.js';
+import { AFTERWARDS, statusError } from './status.js';
 
 /** The array kind of the gradient is that of the input: a tensor gives a tensor of its dtype and shape. */
 type Like<L extends Logits> = L extends Tensor<infer D extends FloatDType> ? Tensor<D> : Float32Array;
@@ -30,7 +30,7 @@ export interface LogitsOptions<L extends Logits = Logits> extends CallOptions {
   /** Overwrite logits with their gradient. */
   inPlace?: boolean | undefined;
   /** Where to write the gradient: an array of the kind of `logits`. */
-  out?: { logits: Like<L> };
+  out?: { logits: Like<L> } | undefined;
   /** Multiplies the gradient before it is rounded to the logits' dtype. Default 1. */
   gradScale?: number | undefined;
   /**
@@ -44,7 +44,7 @@ export interface LogProbsOptions extends CallOptions {
   /** Multiplies the gradient. Default 1. */
   gradScale?: number | undefined;
   /** Where to write the gradient. */
-  out?: { logProbs: Float32Array };
+  out?: { logProbs: Float32Array } | undefined;
 }
 
 export interface LogitsResult<L extends Logits> {
@@ -77,7 +77,8 @@ export interface LogProbsResult {
  *   loss = Σ_t w_t (f(ρ_t, A_t) + coef KL_t),   dLogits[n, v] = dLoss/dLogProb_n ([v = target_n] - softmax(logits_n / T)_v) / T
  *
  * The result does not depend on threads, on the order of trajectories or on other rows, bit for bit.
- * @throws InvalidInputError before any compute; ERR_NON_FINITE while reading (see `nonFinite`). BackendError.
+ * @throws InvalidInputError before any compute, but for what only reading shows: rows that are not finite (see `nonFinite`) or too large,
+ * ERR_SINGLETON, and a credit, loss or gradient that overflowed. BackendError.
  */
 export function policyLossSync<L extends Logits>(
   batch: LogitsBatch<L>,
@@ -94,8 +95,8 @@ export function policyLossSync(batch: unknown, estimator: EstimatorInput, option
 }
 
 /**
- * `policyLossSync` off the main thread. Arrays of [N] and smaller are copied; logits are too, unless they are a `Tensor.alloc` tensor or a view of
- * a SharedArrayBuffer, which `inPlace` and `out` need.
+ * `policyLossSync` off the main thread. What it is given is copied, except float arrays of [N] and [N, V] that are `Tensor.alloc` tensors or
+ * views of a SharedArrayBuffer, which `inPlace` and `out` need.
  */
 export function policyLoss<L extends Logits>(
   batch: LogitsBatch<L>,
@@ -159,7 +160,7 @@ function surrogateArgs(batch: Batch, logProbs: Float32Array, estimator: Estimato
 }
 
 /** A loss over 0 of anything is 0, not NaN. Inputs were finite, so a loss that is not has overflowed: an estimator without clamps. */
-function lossOf({ lossNumerator, lossDenominator }: Metrics, { nonFinite }: Call): number {
+function lossOf({ lossNumerator, lossDenominator }: Metrics, { nonFinite }: Call, hint = ''): number {
   const loss = lossDenominator === 0 ? 0 : lossNumerator / lossDenominator;
   if (Number.isFinite(loss) || nonFinite === 'propagate') return loss;
   throw new InvalidInputError({
@@ -167,7 +168,7 @@ function lossOf({ lossNumerator, lossDenominator }: Metrics, { nonFinite }: Call
     path: 'loss',
     expected: 'a finite loss',
     received: String(loss),
-    hint: 'A ratio, KL term or advantage overflowed: see ratio.clamp and kl.logRatioClamp of the estimator',
+    hint: `A ratio, KL term or advantage overflowed: see ratio.clamp and kl.logRatioClamp of the estimator${hint}`,
   });
 }
 
@@ -181,9 +182,11 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
   if (statistics) {
     const status = call.backend.ops.turnStatistics(statistics);
     if (status.code !== 'ok') throw statisticsError(status, call.backend.name);
+    checkFiniteCredit(statistics.advantages);
   }
   const logProbs = keep(batch.logProbs!, call.asynchronous);
   const args = surrogateArgs(batch, logProbs, estimator, call);
+  if (target) checkApart(target, { logProbs, oldLogProbs: args.oldLogProbs, refLogProbs: args.refLogProbs });
   return {
     backend: call.backend,
     op: 'surrogate',
@@ -194,8 +197,6 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
       const inputs = { oldLogProbs, refLogProbs, logProbs };
       const device = call.backend.name;
       if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace: false });
-      const grad = target ?? new Float32Array(batch.tokens);
-      for (let n = 0; n < grad.length; n++) grad[n] = args.coefficients[n] * call.gradScale;
       const metrics = makeMetrics(args.metrics, {
         hasReference: refLogProbs !== null,
         hasEntropy: false,
@@ -204,7 +205,11 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
         temperature: null,
         backend: device,
       });
-      return { loss: lossOf(metrics, call), grad: { logProbs: grad }, logProbs, metrics };
+      const loss = lossOf(metrics, call);
+      checkGradient(args.coefficients, call.gradScale, 'f32', 'grad.logProbs', call);
+      const grad = target ?? new Float32Array(batch.tokens);
+      for (let n = 0; n < grad.length; n++) grad[n] = args.coefficients[n] * call.gradScale;
+      return { loss, grad: { logProbs: grad }, logProbs, metrics };
     },
   };
 }
@@ -274,8 +279,14 @@ function fromLogits(
     finish(status) {
       const device = call.backend.name;
       const inputs = { targets, oldLogProbs, refLogProbs };
-      if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace });
-      checkGradientRange(surrogate.coefficients, temperature, call);
+      if (status.code !== 'ok')
+        throw statusError(status, {
+          op: 'policyLoss',
+          device,
+          inputs,
+          inPlace: inPlace && call.nonFinite !== 'check-first',
+        });
+      if (statistics) checkFiniteCredit(statistics.advantages);
       const metrics = makeMetrics(surrogate.metrics, {
         hasReference: refLogProbs !== null,
         hasEntropy: true,
@@ -284,10 +295,14 @@ function fromLogits(
         temperature,
         backend: device,
       });
+      const hint = inPlace ? `. ${AFTERWARDS}` : '';
+      const loss = lossOf(metrics, call, hint);
+      if (deferred) checkGradient(surrogate.coefficients, call.gradScale, 'f32', 'grad.rowScale', call, hint);
+      else checkGradient(surrogate.coefficients, call.gradScale / temperature, logits.dtype, 'grad.logits', call, hint);
       const grad = { logits: wrap(gradient, batch.givenLogits, out, inPlace) };
       const rowScale = () => Float32Array.from(surrogate.coefficients, (coefficient) => coefficient * call.gradScale);
       return {
-        loss: lossOf(metrics, call),
+        loss,
         grad: deferred ? { ...grad, rowScale: rowScale() } : grad,
         logProbs,
         entropy,
@@ -297,17 +312,26 @@ function fromLogits(
   };
 }
 
-/** |dLogits| is at most |coefficient gradScale / T|; beyond float32 a row would be NaN. */
-function checkGradientRange(coefficients: Float64Array, temperature: number, { gradScale, nonFinite }: Call): void {
+const LARGEST = { f32: 3.4028234e38, bf16: 3.3895e38, f16: 65504 };
+
+/** Every element of a row's gradient is at most |coefficient * factor|; beyond the dtype it would be infinite or NaN. */
+function checkGradient(
+  coefficients: Float64Array,
+  factor: number,
+  dtype: FloatDType,
+  path: string,
+  { nonFinite }: Call,
+  hint = '',
+): void {
   if (nonFinite === 'propagate') return;
-  const at = coefficients.findIndex((coefficient) => !(Math.abs((coefficient * gradScale) / temperature) < 3.4e38));
+  const at = coefficients.findIndex((coefficient) => !(Math.abs(coefficient * factor) <= LARGEST[dtype]));
   if (at < 0) return;
   throw new InvalidInputError({
     code: 'ERR_NON_FINITE',
-    path: `grad.logits[${at}]`,
-    expected: 'a gradient within float32',
-    received: String((coefficients[at] * gradScale) / temperature),
-    hint: 'gradScale is too large, or temperature too small, for this loss',
+    path: `${path}[${at}]`,
+    expected: `a gradient within ${dtype}`,
+    received: `up to ${Math.abs(coefficients[at] * factor)}`,
+    hint: `gradScale is too large, or temperature too small, for this loss${hint}`,
   });
 }
 

@@ -11,12 +11,18 @@ export interface TokenInputs {
   logProbs?: Float32Array | null;
 }
 
-const AFTERWARDS = 'With inPlace the logits are now undefined; nonFinite: "check-first" would have left them intact';
+export const AFTERWARDS = 'With inPlace the logits are now undefined';
+const CHECK_FIRST = `${AFTERWARDS}; nonFinite: "check-first" would have left them intact`;
 
 /** The error that a failed op means to the caller. */
 export function statusError(
   status: Status,
-  at: { op: string; device: string; inputs: TokenInputs; inPlace: boolean },
+  at: {
+    op: string;
+    device: string;
+    inputs: TokenInputs /** Whether logits may have been overwritten when the op failed. */;
+    inPlace: boolean;
+  },
 ): Error {
   const { code, position } = status;
   switch (code) {
@@ -26,7 +32,7 @@ export function statusError(
         path: `logits[${position}]`,
         expected: 'a row of finite logits (-Infinity allowed, but not everywhere)',
         received: 'a row with NaN, +Infinity or only -Infinity',
-        ...(at.inPlace ? { hint: AFTERWARDS } : {}),
+        ...(at.inPlace ? { hint: CHECK_FIRST } : {}),
       });
     case 'logits-too-large':
       return new InvalidInputError({
@@ -34,7 +40,7 @@ export function statusError(
         path: `logits[${position}]`,
         expected: `logits / temperature of magnitude up to 2^31: beyond it no digits are left for the gradient`,
         received: 'a row with larger ones',
-        ...(at.inPlace ? { hint: AFTERWARDS } : {}),
+        ...(at.inPlace ? { hint: CHECK_FIRST } : {}),
       });
     case 'non-finite-log-prob':
       return nonFiniteLogProb(position, at.inputs, at.inPlace);
@@ -65,6 +71,6 @@ function nonFiniteLogProb(position: number, inputs: TokenInputs, inPlace: boolea
     path: `targets[${position}]`,
     expected: 'a target with a probability above 0',
     received: `token ${inputs.targets?.[position]} with log-prob -Infinity`,
-    hint: `Was it sampled under another vocabulary mask?${inPlace ? ` ${AFTERWARDS}` : ''}`,
+    hint: `Was it sampled under another vocabulary mask?${inPlace ? ` ${CHECK_FIRST}` : ''}`,
   });
 }

@@ -18,8 +18,8 @@ interface CommonOptions {
   singleton?: Singleton | undefined;
 }
 
-/** 'outcome' (default): the last turn carries the outcome and nothing else; 'signal': its own information gain counts too. */
 interface LastTurnOption {
+  /** 'outcome' (default): the last turn carries the outcome and nothing else; 'signal': its own information gain counts too. */
   lastTurn?: LastTurn | undefined;
 }
 

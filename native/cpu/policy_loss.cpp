@@ -1,11 +1,10 @@
 // The fused step: logits are read once, and written once where a row's coefficient is known while the row is in cache.
 //
-//   token level     per row: forward, loss term, gradient
-//   turn, sequence  per unit (turn or trajectory): forward of its rows, loss terms, gradient of its rows. A unit that
-//   fits
-//                   one thread's cache is one thread's work; of larger ones all threads read the rows, and then write
-//                   them.
-//   deferred scale  per row: forward, gradient with coefficient 1; loss terms afterwards
+// Token level, per row: forward, loss term, gradient. Deferred row scale, per row: forward, gradient with coefficient
+// 1; loss terms afterwards. Turn and sequence level, per unit (a turn or a trajectory): forward of its rows, loss
+// terms, gradient of its rows. A unit that fits one thread's cache is one thread's work; of larger ones all threads
+// read the rows, then write.
+//
 // Equal bit for bit to the ops one after another, which 'check-first' and batches of few rows simply run.
 #include <algorithm>
 #include <new>

@@ -189,7 +189,7 @@ describe('credit', () => {
     [
       'a row whose indices do not increase',
       merge({ ...row, index: [5, 2], tokens: [1, 1], informationGain: [1, null] }),
-      { code: 'ERR_TURNS', path: 'rows.index[1]' },
+      { code: 'ERR_TURNS', path: 'rows[0].trajectories[0].index[1]' },
     ],
     [
       'a row with a gain on its last turn',
