@@ -128,6 +128,15 @@ export function privateCopy<T extends Float32Array | Float64Array | Int32Array |
   return new (Elements ?? Uint8Array)(array) as T;
 }
 
+/** `privateCopy` of the index and float64 arrays directly in a record; its other fields stay. */
+export function privateCopies<T extends object>(record: T): T {
+  const entries = Object.entries(record).map(([name, value]) => [
+    name,
+    value instanceof Int32Array || value instanceof Float64Array ? privateCopy(value) : value,
+  ]);
+  return Object.fromEntries(entries) as T;
+}
+
 /** Every active token's value is finite. */
 export function finiteTokens(values: Float32Array, path: string, active: Uint8Array): void {
   for (let n = 0; n < values.length; n++) {

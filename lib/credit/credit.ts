@@ -45,7 +45,7 @@ export class Credit {
   readonly groupStats: readonly GroupStats[];
   readonly #signals: Signals;
   readonly #trajectoryIds: Float64Array;
-  // Made at the first slice: a loop over micro-batches would otherwise make them each time.
+  // Made when first needed: a loop over micro-batches would otherwise make them each time.
   #positions: Map<number, number> | undefined;
   #firstTurn: Int32Array | undefined;
 
@@ -85,11 +85,11 @@ export class Credit {
     fields.end();
     const picked = this.#positionsOf(trajectories);
     const { turns, groups, outcome, turnRewards, informationGain } = this.#signals;
-    this.#firstTurn ??= firstTurns(turns, this.#trajectoryIds.length);
+    const first = this.#first();
     const kept: number[] = [];
     const newTrajectory: number[] = [];
     for (const [i, m] of picked.entries()) {
-      for (let k = this.#firstTurn[m]; k < this.#firstTurn[m + 1]; k++) {
+      for (let k = first[m]; k < first[m + 1]; k++) {
         kept.push(k);
         newTrajectory.push(i);
       }
@@ -121,6 +121,11 @@ export class Credit {
       denominators: own ? countDenominators(slicedTurns) : this.denominators,
       groupStats: this.groupStats,
     });
+  }
+
+  #first(): Int32Array {
+    this.#firstTurn ??= firstTurns(this.#signals.turns, this.#trajectoryIds.length);
+    return this.#firstTurn;
   }
 
   #positionsOf(trajectories: TrajectoryIds): number[] {
@@ -156,7 +161,7 @@ export class Credit {
     const { turns, groups, outcome, turnRewards, informationGain } = this.#signals;
     const plain = (values: Float64Array | undefined) =>
       values ? Array.from(values, (value) => (Number.isNaN(value) ? null : value)) : null;
-    const first = firstTurns(turns, groups.length);
+    const first = this.#first();
     return {
       version: 1,
       signals: SIGNAL_NAMES.filter((name) => this.#signals[name] !== null),
@@ -196,7 +201,7 @@ export class Credit {
 }
 
 /** [M+1] first turn of each trajectory, K at the end. */
-export function firstTurns(turns: Turns, trajectories: number): Int32Array {
+function firstTurns(turns: Turns, trajectories: number): Int32Array {
   const first = new Int32Array(trajectories + 1);
   for (let k = 0; k < turns.count; k++) first[turns.trajectory[k] + 1]++;
   for (let m = 0; m < trajectories; m++) first[m + 1] += first[m];

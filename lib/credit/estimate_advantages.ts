@@ -1,5 +1,5 @@
 import { type Device, selectBackend } from '../backend/select.js';
-import { checkAttached, float64, type Integers, type Mask, privateCopy } from '../check/arrays.js';
+import { checkAttached, float64, type Integers, type Mask, privateCopies, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
@@ -86,22 +86,7 @@ function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator
 
 /** A Credit outlives the call, and the caller may fill these arrays with the next batch. */
 function ownCopies(signals: Signals): Signals {
-  const { turns, groups, outcome, turnRewards, informationGain } = signals;
-  const { count, starts, ends, tokens, trajectory, index } = turns;
-  return {
-    turns: {
-      count,
-      starts: privateCopy(starts),
-      ends: privateCopy(ends),
-      tokens: privateCopy(tokens),
-      trajectory: privateCopy(trajectory),
-      index: privateCopy(index),
-    },
-    groups: privateCopy(groups),
-    outcome: outcome && privateCopy(outcome),
-    turnRewards: turnRewards && privateCopy(turnRewards),
-    informationGain: informationGain && privateCopy(informationGain),
-  };
+  return { ...privateCopies(signals), turns: privateCopies(signals.turns) };
 }
 
 function positions(count: number): Float64Array {

@@ -1,7 +1,7 @@
 /** Reads and checks the inputs of credit assignment against what the estimator needs. */
 import { type Integers, int32, type Reals, signal } from '../check/arrays.js';
 import type { Fields } from '../check/fields.js';
-import type { Layout } from '../data/layout.js';
+import { type Layout, requireTurns } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
@@ -31,10 +31,7 @@ export interface Signals {
 export function readSignals(fields: Fields, estimator: Estimator, layout: Layout): Signals {
   const { turns } = layout;
   const needed = needs(estimator);
-  if (needed.turns && !layout.explicitTurns) {
-    const expected = `turns: the estimator "${estimator.name}" works on turns`;
-    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
-  }
+  if (needed.turns) requireTurns(layout, estimator.name);
   const trajectories = layout.trajectoryOffsets ? layout.trajectoryOffsets.length - 1 : undefined;
   const groups = int32(fields.required('groups', 'prompt ids [M]'), 'groups', '[M]', trajectories);
   const least = turns.count > 0 ? turns.trajectory[turns.count - 1] + 1 : 0;

@@ -1,3 +1,4 @@
+import { turnsArgs } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
 import { creditPlan } from '../estimator/plan.js';
@@ -14,10 +15,10 @@ export interface GroupStats extends Readonly<Record<GroupStatSlot, number>> {
 /** The op's record for these signals, with fresh result buffers. */
 export function turnStatisticsArgs(signals: Signals, estimator: Estimator): TurnStatisticsArgs {
   const plan = creditPlan(estimator);
-  const { count, starts, ends, tokens, trajectory, index } = signals.turns;
+  const { count } = signals.turns;
   return {
     ...signals,
-    turns: { starts, ends, tokens, trajectory, index },
+    turns: turnsArgs(signals.turns),
     ...plan,
     advantages: new Float64Array(count),
     clipScale: new Float64Array(count),

@@ -1,6 +1,7 @@
 import { mask as readMask, offsets as readOffsets } from '../check/arrays.js';
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
+import type { TurnsArgs } from '../ops.js';
 import { readTurns } from './read_turns.js';
 import type { Turns } from './turns.js';
 
@@ -42,6 +43,18 @@ export function readLayout(fields: Fields, tokens: number | undefined, whole = f
   if (trajectoryOffsets) checkInsideTrajectories(turns, trajectoryOffsets);
   if (actionMask) checkMask(turns, actionMask);
   return { turns, explicitTurns, trajectoryOffsets, actionMask };
+}
+
+/** The op record of turns. */
+export function turnsArgs({ starts, ends, tokens, trajectory, index }: Turns): TurnsArgs {
+  return { starts, ends, tokens, trajectory, index };
+}
+
+/** For estimators that trajectories taken as turns cannot serve. */
+export function requireTurns({ explicitTurns }: Layout, estimatorName: string): void {
+  if (explicitTurns) return;
+  const expected = `turns: the estimator "${estimatorName}" works on turns`;
+  throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
 }
 
 /** [N] 1 = the token lies in a turn and counts in the loss: what ops call actionMask. */

@@ -14,7 +14,7 @@ import { Credit } from '../credit/credit.js';
 import { countDenominators, type Denominators, readDenominators } from '../credit/denominators.js';
 import { type CreditSignals, readSignals } from '../credit/signals.js';
 import { type GroupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
-import { effectiveMask, readLayout } from '../data/layout.js';
+import { effectiveMask, readLayout, requireTurns } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
@@ -110,10 +110,7 @@ export function readBatch(value: unknown, estimator: Estimator, { asynchronous, 
   const refLogProbs = readReference(fields, estimator, tokens);
   const given = readLayout(fields, tokens, isTokenwise(estimator));
   const layout = { ...given, turns: keepAll(given.turns, asynchronous) };
-  if (!layout.explicitTurns && isTurnwise(estimator)) {
-    const expected = `turns: the estimator "${estimator.name}" works on turns`;
-    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
-  }
+  if (isTurnwise(estimator)) requireTurns(layout, estimator.name);
   const actionMask = effectiveMask(layout, tokens);
   if (finite) {
     for (const [path, values] of Object.entries({ oldLogProbs, refLogProbs, logProbs })) {

@@ -1,6 +1,6 @@
 /** Logits and the arrays of their shape: what is accepted, and what may cross into native code in which kind of call. */
 
-import { checkAttached, checkLength, privateCopy } from '../check/arrays.js';
+import { checkAttached, checkLength, privateCopies, privateCopy } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { InvalidInputError } from '../errors.js';
 import type { DTypeOfLogits, Rows } from '../ops.js';
@@ -129,12 +129,7 @@ export function keep<T extends Float32Array | Float64Array | Int32Array | Uint16
  * must not change after they were checked, not even in memory that cannot be taken away.
  */
 export function keepAll<T extends object>(record: T, asynchronous: boolean): T {
-  if (!asynchronous) return record;
-  const entries = Object.entries(record).map(([name, value]) => [
-    name,
-    value instanceof Int32Array || value instanceof Float64Array ? privateCopy(value) : value,
-  ]);
-  return Object.fromEntries(entries) as T;
+  return asynchronous ? privateCopies(record) : record;
 }
 
 /** An array that an asynchronous call writes into must be pinned: a copy would not be what the caller gets back. */

@@ -1,6 +1,7 @@
 import { float32, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { checkFiniteCredit, groupStats, statisticsError } from '../credit/turn_statistics.js';
+import { turnsArgs } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
 import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
 import { lossPlan } from '../estimator/plan.js';
@@ -140,14 +141,13 @@ interface Call {
 }
 
 function surrogateArgs(batch: Batch, logProbs: Float32Array, estimator: Estimator, call: Call): SurrogateArgs {
-  const { starts, ends, tokens, trajectory, index } = batch.turns;
   return {
     logProbs,
     oldLogProbs: keep(batch.oldLogProbs, call.asynchronous),
     refLogProbs: batch.refLogProbs && keep(batch.refLogProbs, call.asynchronous),
     entropy: null,
     actionMask: batch.actionMask,
-    turns: { starts, ends, tokens, trajectory, index },
+    turns: turnsArgs(batch.turns),
     advantageLevel: batch.credit.level,
     advantages: batch.credit.advantages,
     clipScale: batch.credit.clipScale,

@@ -33,7 +33,7 @@ TURNWISE_HD inline double scaledPower(double factor, int exponent) {
   return factor * power;
 }
 
-/// The three exact partial sums. Give every part the same `n` and `largest` and any parts merge to the same bits.
+/// The three exact partial sums.
 class ReproducibleSum {
  public:
   /// At most `n` terms, none larger than `largest` in magnitude.
@@ -70,12 +70,6 @@ class ReproducibleSum {
     sum2_ += q2;
     x -= q2;
     sum3_ += (x + anchor3_) - anchor3_;
-  }
-
-  TURNWISE_HD void merge(const ReproducibleSum& part) {
-    sum1_ += part.sum1_;
-    sum2_ += part.sum2_;
-    sum3_ += part.sum3_;
   }
 
   TURNWISE_HD double result() const { return ((sum1_ + sum2_) + sum3_) * scaledPower(1.0, shift_); }
