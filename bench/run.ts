@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { a2tgpo, estimateAdvantages, grpo, info, policyLossSync, segmentTurns } from 'turnwise';
+import { a2tgpo, configure, estimateAdvantages, grpo, info, policyLossSync, segmentTurns } from 'turnwise';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -20,17 +20,26 @@ function run(command: string, args: string[]): void {
   if (status !== 0) fail(`${command} failed${error ? `: ${error.message}` : ''}`);
 }
 
-/** Forward and fused kernels in ns per logit, with the floor of the same bytes on the same threads. */
-function rows(): void {
-  const sources = ['native/cpu', 'native/cpu/rows'].flatMap((folder) =>
+/** A C++ bench with the sources of `folders`, built and run. */
+function native(name: string, folders: readonly string[], args: string[] = []): void {
+  const sources = folders.flatMap((folder) =>
     readdirSync(join(root, folder))
-      .filter((name) => name.endsWith('.cpp'))
-      .map((name) => `${folder}/${name}`),
+      .filter((file) => file.endsWith('.cpp'))
+      .map((file) => `${folder}/${file}`),
   );
   mkdirSync(join(root, 'build'), { recursive: true });
   const flags = ['-std=c++17', '-O3', '-ffp-contract=off', '-fno-math-errno', '-pthread'];
-  run('g++', [...flags, 'bench/native/rows_bench.cpp', ...sources, '-o', 'build/rows_bench']);
-  run('build/rows_bench', process.argv.slice(2));
+  run('g++', [...flags, `bench/native/${name}.cpp`, ...sources, '-o', `build/${name}`]);
+  run(`build/${name}`, args);
+}
+
+/** Forward and fused kernels in ns per logit, with the floor of the same bytes on the same threads. */
+function rows(): void {
+  native(
+    'rows_bench',
+    ['native/cpu', 'native/cpu/credit', 'native/cpu/loss', 'native/cpu/rows'],
+    process.argv.slice(2),
+  );
 }
 
 function time(label: string, unit: string, perUnit: number, repeats: number, body: () => void): number {
@@ -48,22 +57,27 @@ function time(label: string, unit: string, perUnit: number, repeats: number, bod
   return min;
 }
 
-/** 1e6 turns, 16 rollouts a prompt, 5 turns each. */
+/** 1e6 turns, 16 000 prompts of 12 or 13 rollouts of 5 turns: 64 000 groups of one prompt and turn, the last turns having no gain. */
 function phaseA(): void {
+  const prompts = 16_000;
   const trajectories = 200_000;
   const turnsEach = 5;
   const count = trajectories * turnsEach;
   const trajectoryOffsets = Int32Array.from({ length: trajectories + 1 }, (_, m) => m * turnsEach);
   const turnIds = Int32Array.from({ length: count }, (_, n) => n % turnsEach);
   const turns = segmentTurns({ trajectoryOffsets, turnIds });
-  const groups = Int32Array.from({ length: trajectories }, (_, m) => m >> 4);
+  const groups = Int32Array.from({ length: trajectories }, (_, m) => Math.floor((m * prompts) / trajectories));
   const outcome = Float64Array.from({ length: trajectories }, (_, m) => Math.sin(m));
   const last = (n: number) => n % turnsEach === turnsEach - 1;
   const informationGain = Float64Array.from({ length: count }, (_, n) => (last(n) ? Number.NaN : Math.cos(n)));
   const input = { turns, groups, outcome, informationGain };
-  time('estimateAdvantages, a2tgpo, 1e6 turns', 'ms', 1, 9, () => {
+  const { threads } = info();
+  native('credit_bench', ['native/cpu/credit']);
+  configure({ threads: 1 });
+  time('estimateAdvantages, a2tgpo, 1e6 turns', 'ms', 1, 15, () => {
     estimateAdvantages(input, a2tgpo());
   });
+  configure({ threads: threads ?? 1 });
 }
 
 /** One step of [1024 x 32000] in place, by ratio level. */

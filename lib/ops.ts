@@ -34,6 +34,7 @@ export type StatusCode =
   | 'turn-range'
   | 'mask-outside-turn'
   | 'group-of-one'
+  | 'tree-broken'
   | 'out-of-memory';
 
 /** How an op ended; `position` is the first offending row, token, turn or span (-1: none). */
@@ -49,43 +50,75 @@ export const NEGLIGIBLE_LOG_SUM = 1e-7;
 export type SegmentBy = 'turn-ids' | 'action-mask' | 'delimiters' | 'spans';
 export type Unclosed = 'throw' | 'end';
 export type NonFinite = 'throw' | 'check-first' | 'propagate';
-export type Signal = 'outcome' | 'turn-reward' | 'information-gain' | 'joined';
-export type Accumulate = 'none' | 'discounted';
-export type Bootstrap = 'zero' | 'outcome';
-export type GroupBy = 'batch' | 'prompt' | 'prompt-turn';
-export type Singleton = 'zero' | 'raw' | 'throw';
-export type Center = 'none' | 'mean';
-export type Scale = 'none' | 'std';
-export type Divide = 'none' | 'sqrt-terms';
-export type Combine = 'sum' | 'join';
 export type Level = 'token' | 'turn' | 'sequence';
+export type Place = 'last' | 'every';
+export type Accumulate = 'none' | 'discounted' | 'gae' | 'tree';
+export type Bootstrap = 'zero' | 'outcome' | 'carry' | 'given';
+export type Observation = 'skip' | 'reset';
+export type TreeBackup = 'child-mean' | 'child-softmax' | 'leaf-mean';
+export type TreeBaseline = 'none' | 'parent' | 'root';
+export type GroupBy = 'batch' | 'prompt' | 'prompt-turn' | 'prompt-key' | 'parent';
+export type Members = 'all' | 'first';
+export type Singleton = 'zero' | 'raw' | 'throw';
+export type Transform = 'none' | 'rank-gauss';
+export type Center = 'none' | 'mean' | 'leave-one-out' | 'median' | 'length-weighted' | 'given';
+export type Scale = 'none' | 'std' | 'batch-std';
+export type Then = 'none' | 'discounted' | 'tree';
+export type Divide = 'none' | 'sqrt-terms';
+export type ChannelUse = 'advantage' | 'ratio-target';
+export type Combine = 'sum' | 'join' | 'weighted-mean';
+export type Modulate = 'none' | 'entropy';
+export type WhitenKind = 'none' | 'center' | 'standardize';
 export type RatioForm = 'straight-through' | 'true';
-export type GateKind = 'ppo';
-export type KlEstimator = 'k1' | 'k2' | 'k3';
+export type Reduce = 'mean' | 'sum' | 'max';
+export type GateKind =
+  | 'ppo'
+  | 'detached'
+  | 'gamma'
+  | 'grad-preserving'
+  | 'sigmoid'
+  | 'quadratic'
+  | 'l1-target'
+  | 'mask'
+  | 'log-sum-exp';
+export type Side = 'both' | 'low' | 'high';
+export type Measure = 'ratio' | 'log-ratio' | 'probability' | 'bernoulli-kl';
+export type WeightKind = 'importance' | 'reject' | 'given' | 'off-policy-mask';
+export type WeightMode = 'truncate' | 'mask';
+export type KlEstimator = 'k1' | 'k2' | 'k3' | 'abs';
+export type KlGradient = 'own' | 'k2';
 export type Aggregate =
   | 'token-mean'
   | 'seq-mean-token-mean'
   | 'seq-mean-token-sum'
   | 'seq-mean-token-sum-norm'
   | 'turn-mean-token-mean'
-  | 'token-sum';
+  | 'token-sum'
+  | 'prompt-mean';
 
-/** Slots of `SurrogateArgs.metrics`, in order. Meanings: `TURNWISE_METRIC` in native/ops.h. */
+/** Slots of `SurrogateArgs.metrics`, in order. Meanings: `TURNWISE_METRIC` in native/vocabulary.h. */
 export const METRIC_SLOTS = [
   'lossNumerator',
   'lossDenominator',
   'policyNumerator',
   'klNumerator',
+  'entropyNumerator',
   'tokens',
   'clippedLow',
   'clippedHigh',
   'clippedDual',
   'clampedLogRatio',
   'clampedKl',
+  'masked',
+  'truncatedWeights',
   'ratioSum',
   'ratioSquareSum',
   'ratioMin',
   'ratioMax',
+  'weightSum',
+  'weightSquareSum',
+  'weightMin',
+  'weightMax',
   'oldKlK1Sum',
   'oldKlK3Sum',
   'klSum',
@@ -106,32 +139,78 @@ export interface TurnsArgs {
   index: Int32Array;
 }
 
+export interface KlArgs {
+  coef: number;
+  estimator: KlEstimator;
+  gradient: KlGradient;
+  ratioCorrection: boolean;
+  logRatioClamp: number;
+  valueClamp: number;
+}
+
 export interface ChannelArgs {
-  signal: Signal;
+  level: Level;
+  trajectorySignal: Float64Array | null;
+  turnSignal: Float64Array | null;
+  tokenSignal: Float64Array | null;
+  place: Place;
+  klPenalty: KlArgs;
   matchOutcomeStd: boolean;
   stdFloor: number;
   accumulate: Accumulate;
   gamma: number;
+  lambda: number;
   bootstrap: Bootstrap;
+  observation: Observation;
+  values: Float64Array | null;
+  treeBackup: TreeBackup;
+  treeBaseline: TreeBaseline;
   group: GroupBy;
+  keys: Int32Array | null;
+  members: Members;
   singleton: Singleton;
+  transform: Transform;
   center: Center;
+  baseline: Float64Array | null;
   scale: Scale;
   ddof: number;
   eps: number;
   varianceFloor: number;
-  then: Accumulate;
+  leastStd: number;
+  then: Then;
   thenGamma: number;
   thenDivide: Divide;
+  gateTemperature: number;
+  capEps: number;
+  use: ChannelUse;
   weight: number;
   lastWeight: number;
+}
+
+export interface ModulationArgs {
+  kind: Modulate;
+  decay: number;
+  bonus: number;
+  bonusDecay: number;
+}
+
+export interface WhitenArgs {
+  kind: WhitenKind;
+  over: Level;
+  ddof: number;
+  eps: number;
+  varianceFloor: number;
 }
 
 export interface RatioArgs {
   level: Level;
   form: RatioForm;
+  reduce: Reduce;
   clampLow: number;
   clampHigh: number;
+  tokenClamp: number;
+  clipLow: number;
+  clipHigh: number;
 }
 
 export interface GateArgs {
@@ -139,19 +218,32 @@ export interface GateArgs {
   low: number;
   high: number;
   dual: number;
+  preserve: Side;
+  measure: Measure;
+  coef: number;
+  positive: number;
+  negative: number;
+  positiveRate: number;
+  negativeRate: number;
+  temperature: number;
 }
 
-export interface KlArgs {
-  coef: number;
-  estimator: KlEstimator;
-  logRatioClamp: number;
-  valueClamp: number;
+export interface WeightArgs {
+  kind: WeightKind;
+  level: Level;
+  reduce: Reduce;
+  mode: WeightMode;
+  divergence: KlEstimator;
+  low: number;
+  high: number;
+  logClamp: number;
 }
 
 export interface DenominatorsArgs {
   tokens: number;
   turns: number;
   sequences: number;
+  prompts: number;
 }
 
 export interface SegmentTurnsArgs {
@@ -188,15 +280,24 @@ export interface TurnStatisticsArgs {
   turns: TurnsArgs;
   groups: Int32Array;
   outcome: Float64Array | null;
-  turnRewards: Float64Array | null;
-  informationGain: Float64Array | null;
+  actionMask: Uint8Array | null;
+  oldLogProbs: Float32Array | null;
+  refLogProbs: Float32Array | null;
+  turnEntropies: Float64Array | null;
+  nodes: Int32Array | null;
+  bootstrapValues: Float64Array | null;
+  truncated: Uint8Array | null;
   channels: readonly ChannelArgs[];
   combine: Combine;
   joinGamma: number;
+  modulation: ModulationArgs;
+  whiten: WhitenArgs;
   normalizedChannel: number;
   clipScaleBeta: number;
+  resultLevel: Level;
   advantages: Float64Array;
   clipScale: Float64Array;
+  ratioTargets: Float64Array | null;
   normalizedSignal: Float64Array;
   groupStats: Float64Array;
 }
@@ -205,20 +306,27 @@ export interface SurrogateArgs {
   logProbs: Float32Array;
   oldLogProbs: Float32Array;
   refLogProbs: Float32Array | null;
+  rolloutLogProbs: Float32Array | null;
   entropy: Float32Array | null;
+  tokenWeights: Float64Array | null;
   actionMask: Uint8Array;
   turns: TurnsArgs;
+  groups: Int32Array | null;
   advantageLevel: Level;
   advantages: Float64Array;
   clipScale: Float64Array | null;
+  ratioTargets: Float64Array | null;
   ratio: RatioArgs;
   gate: GateArgs;
+  weights: readonly WeightArgs[];
   kl: KlArgs;
+  entropyCoef: number;
   aggregate: Aggregate;
   horizon: number;
   denominators: DenominatorsArgs;
   nonFinite: NonFinite;
   coefficients: Float64Array;
+  entropyCoefficients: Float64Array | null;
   metrics: Float64Array;
 }
 
@@ -229,6 +337,8 @@ export interface LogitsGradientArgs {
   logProbs: Float32Array;
   logSumExp: Float64Array;
   coefficients: Float64Array | null;
+  entropy: Float32Array | null;
+  entropyCoefficients: Float64Array | null;
   temperature: number;
   gradScale: number;
   gradient: Rows;

@@ -10,123 +10,9 @@
 #pragma once
 #include "record.h"
 #include "types.h"
+#include "vocabulary.h"
 
 namespace turnwise {
-
-// ---------------------------------------------------------------------------------------------------- vocabulary
-
-#define TURNWISE_STATUS_CODE(E)                                                                                        \
-  E(ok, "ok")                                                                                                          \
-  E(aborted, "aborted")                      /* the abort flag was raised */                                           \
-  E(invalidArgument, "invalid-argument")     /* a buffer's size does not fit the others */                             \
-  E(targetOutOfRange, "target-out-of-range") /* position = row */                                                      \
-  E(nonFiniteLogits, "non-finite-logits")    /* NaN or +inf, or all -inf; position = row */                            \
-  E(nonFiniteLogProb, "non-finite-log-prob") /* target's logit is -inf, or a NaN/inf input; position = token */        \
-  E(logitsTooLarge, "logits-too-large") /* |logSumExp| above kLargestLogSumExp, gradient wanted; position = row */     \
-  E(turnUnclosed, "turn-unclosed")      /* position = token of the open delimiter */                                   \
-  E(turnUnopened, "turn-unopened")      /* position = token of the close delimiter */                                  \
-  E(turnNested, "turn-nested")          /* position = token of the second open delimiter */                            \
-  E(turnOrder, "turn-order")            /* ids decrease, or spans are unsorted; position = token or span */            \
-  E(turnSplit, "turn-split")            /* an id comes back after a gap; position = token */                           \
-  E(turnOverlap, "turn-overlap")        /* position = span */                                                          \
-  E(turnRange, "turn-range")            /* empty, reversed, outside [0, N) or across trajectories; position = span */  \
-  E(maskOutsideTurn, "mask-outside-turn") /* a mask-1 token in no turn; position = token */                            \
-  E(groupOfOne, "group-of-one")           /* singleton: 'throw'; position = turn or trajectory */                      \
-  E(outOfMemory, "out-of-memory")
-TURNWISE_ENUM(StatusCode, TURNWISE_STATUS_CODE)
-
-#define TURNWISE_SEGMENT_BY(E)                                                                                         \
-  E(turnIds, "turn-ids") E(actionMask, "action-mask") E(delimiters, "delimiters") E(spans, "spans")
-TURNWISE_ENUM(SegmentBy, TURNWISE_SEGMENT_BY)
-
-#define TURNWISE_UNCLOSED(E) E(fail, "throw") E(end, "end")
-TURNWISE_ENUM(Unclosed, TURNWISE_UNCLOSED)
-
-#define TURNWISE_NON_FINITE(E) E(fail, "throw") E(checkFirst, "check-first") E(propagate, "propagate")
-TURNWISE_ENUM(NonFinite, TURNWISE_NON_FINITE)
-
-// Credit assignment (phase A).
-#define TURNWISE_SIGNAL(E)                                                                                             \
-  E(outcome, "outcome") E(turnReward, "turn-reward") E(informationGain, "information-gain") E(joined, "joined")
-TURNWISE_ENUM(Signal, TURNWISE_SIGNAL)
-
-#define TURNWISE_ACCUMULATE(E) E(none, "none") E(discounted, "discounted")
-TURNWISE_ENUM(Accumulate, TURNWISE_ACCUMULATE)
-
-#define TURNWISE_BOOTSTRAP(E) E(zero, "zero") E(outcome, "outcome")
-TURNWISE_ENUM(Bootstrap, TURNWISE_BOOTSTRAP)
-
-#define TURNWISE_GROUP_BY(E) E(batch, "batch") E(prompt, "prompt") E(promptTurn, "prompt-turn")
-TURNWISE_ENUM(GroupBy, TURNWISE_GROUP_BY)
-
-#define TURNWISE_SINGLETON(E) E(zero, "zero") E(raw, "raw") E(fail, "throw")
-TURNWISE_ENUM(Singleton, TURNWISE_SINGLETON)
-
-#define TURNWISE_CENTER(E) E(none, "none") E(mean, "mean")
-TURNWISE_ENUM(Center, TURNWISE_CENTER)
-
-#define TURNWISE_SCALE(E) E(none, "none") E(std, "std")
-TURNWISE_ENUM(Scale, TURNWISE_SCALE)
-
-#define TURNWISE_DIVIDE(E) E(none, "none") E(sqrtTerms, "sqrt-terms")
-TURNWISE_ENUM(Divide, TURNWISE_DIVIDE)
-
-#define TURNWISE_COMBINE(E) E(sum, "sum") E(join, "join")
-TURNWISE_ENUM(Combine, TURNWISE_COMBINE)
-
-// Loss (phase B).
-#define TURNWISE_LEVEL(E) E(token, "token") E(turn, "turn") E(sequence, "sequence")
-TURNWISE_ENUM(Level, TURNWISE_LEVEL)
-
-#define TURNWISE_RATIO_FORM(E) E(straightThrough, "straight-through") E(trueMean, "true")
-TURNWISE_ENUM(RatioForm, TURNWISE_RATIO_FORM)
-
-#define TURNWISE_GATE_KIND(E) E(ppo, "ppo")
-TURNWISE_ENUM(GateKind, TURNWISE_GATE_KIND)
-
-#define TURNWISE_KL_ESTIMATOR(E) E(k1, "k1") E(k2, "k2") E(k3, "k3")
-TURNWISE_ENUM(KlEstimator, TURNWISE_KL_ESTIMATOR)
-
-#define TURNWISE_AGGREGATE(E)                                                                                          \
-  E(tokenMean, "token-mean")                                                                                           \
-  E(seqMeanTokenMean, "seq-mean-token-mean")                                                                           \
-  E(seqMeanTokenSum, "seq-mean-token-sum")                                                                             \
-  E(seqMeanTokenSumNorm, "seq-mean-token-sum-norm")                                                                    \
-  E(turnMeanTokenMean, "turn-mean-token-mean") E(tokenSum, "token-sum")
-TURNWISE_ENUM(Aggregate, TURNWISE_AGGREGATE)
-
-/// Slots of `Surrogate::metrics`. Sums, counts and extrema over loss tokens, so that any consumer can form the means.
-#define TURNWISE_METRIC(E)                                                                                             \
-  E(lossNumerator, "lossNumerator") /* sum of weighted terms; loss = numerator / denominator */                        \
-  E(lossDenominator, "lossDenominator")                                                                                \
-  E(policyNumerator, "policyNumerator") /* the surrogate's part of lossNumerator */                                    \
-  E(klNumerator, "klNumerator")         /* the KL term's part (already times its coefficient) */                       \
-  E(tokens, "tokens")                   /* loss tokens of this batch */                                                \
-  E(clippedLow, "clippedLow")           /* tokens where the lower bound is active (A < 0) */                           \
-  E(clippedHigh, "clippedHigh")         /* tokens where the upper bound is active (A > 0) */                           \
-  E(clippedDual, "clippedDual")         /* tokens where dual clip is active */                                         \
-  E(clampedLogRatio, "clampedLogRatio") /* tokens whose log-ratio hit ratio.clamp */                                   \
-  E(clampedKl, "clampedKl")             /* tokens whose KL hit kl.logRatioClamp or kl.valueClamp */                    \
-  E(ratioSum, "ratioSum")                                                                                              \
-  E(ratioSquareSum, "ratioSquareSum")                                                                                  \
-  E(ratioMin, "ratioMin")     /* +inf when there is no loss token */                                                   \
-  E(ratioMax, "ratioMax")     /* -inf when there is no loss token */                                                   \
-  E(oldKlK1Sum, "oldKlK1Sum") /* sum of old - current, per token */                                                    \
-  E(oldKlK3Sum, "oldKlK3Sum") /* sum of exp(x) - 1 - x, x = current - old, per token */                                \
-  E(klSum, "klSum")           /* sum of the KL estimator's value to refLogProbs */                                     \
-  E(entropySum, "entropySum")                                                                                          \
-  E(nonFinite, "nonFinite") /* loss tokens with a non-finite log-prob (propagate) */
-TURNWISE_ENUM(Metric, TURNWISE_METRIC)
-
-/// Slots of one channel's row of `TurnStatistics::groupStats`.
-#define TURNWISE_GROUP_STAT(E)                                                                                         \
-  E(groups, "groups")                                                                                                  \
-  E(singletons, "singletons")     /* groups of one member */                                                           \
-  E(zeroVariance, "zeroVariance") /* groups of two or more equal members */                                            \
-  E(members, "members")                                                                                                \
-  E(smallest, "smallest") /* members of the smallest group; 0 without groups */                                        \
-  E(largest, "largest")
-TURNWISE_ENUM(GroupStat, TURNWISE_GROUP_STAT)
 
 // ---------------------------------------------------------------------------------------------------- shared records
 
@@ -140,42 +26,111 @@ TURNWISE_ENUM(GroupStat, TURNWISE_GROUP_STAT)
   F(View<const int32_t>, index)
 TURNWISE_RECORD(Turns, TURNWISE_TURNS)
 
-/// One channel of credit: signal -> accumulate -> group -> center, scale -> then -> weight. algorithms: see
-/// lib/estimator.
+/// KL(current || reference) per token. coef = 0 switches the term off. The clamps are +inf when off.
+#define TURNWISE_KL(F)                                                                                                 \
+  F(double, coef)                                                                                                      \
+  F(KlEstimator, estimator)                                                                                            \
+  F(KlGradient, gradient)  /* k2: the value of the estimator with the gradient of k2 */                                \
+  F(bool, ratioCorrection) /* times the token's importance ratio, value and gradient */                                \
+  F(double, logRatioClamp)                                                                                             \
+  F(double, valueClamp)
+TURNWISE_RECORD(Kl, TURNWISE_KL)
+
+/// One channel of credit:
+///   signal -> accumulate -> group -> transform, center, scale -> then -> gate, cap -> weight (lib/estimator/stages)
+/// Its entries are the loss tokens [N], the turns [K] or the trajectories [M], as `level` says. The signals add up: a
+/// coarser one is placed on the last entry of its unit or on every one, a finer one is summed.
 #define TURNWISE_CHANNEL(F)                                                                                            \
-  F(Signal, signal)                                                                                                    \
+  F(Level, level)                                                                                                      \
+  F(View<const double>, trajectorySignal) /* [M] or null */                                                            \
+  F(View<const double>, turnSignal)       /* [K] or null */                                                            \
+  F(View<const double>, tokenSignal)      /* [N] or null */                                                            \
+  F(Place, place)                                                                                                      \
+  F(Kl, klPenalty)         /* token level: minus coef * KL(oldLogProbs, refLogProbs) on every loss token */            \
   F(bool, matchOutcomeStd) /* multiply by std(outcome) / std(signal) over the batch, each at least stdFloor */         \
   F(double, stdFloor)                                                                                                  \
   F(Accumulate, accumulate) /* before the statistics */                                                                \
   F(double, gamma)                                                                                                     \
-  F(Bootstrap, bootstrap) /* outcome: the recursion starts from gamma * outcome at the last turn */                    \
+  F(double, lambda)             /* gae */                                                                              \
+  F(Bootstrap, bootstrap)       /* what follows the last entry of a trajectory */                                      \
+  F(Observation, observation)   /* token level: reset ends the recursion at the end of every turn */                   \
+  F(View<const double>, values) /* like the entries, or null: no gae */                                                \
+  F(TreeBackup, treeBackup)     /* of accumulate or then = tree */                                                     \
+  F(TreeBaseline, treeBaseline)                                                                                        \
   F(GroupBy, group)                                                                                                    \
+  F(View<const int32_t>, keys) /* [M] at sequence level, else [K]; or null: not grouped by prompt-key */               \
+  F(Members, members)          /* first: the statistics are over the first entry of each trajectory */                 \
   F(Singleton, singleton)                                                                                              \
+  F(Transform, transform)                                                                                              \
   F(Center, center)                                                                                                    \
+  F(View<const double>, baseline) /* like the entries, or null: center is not given */                                 \
   F(Scale, scale)                                                                                                      \
   F(int32_t, ddof)                                                                                                     \
   F(double, eps)           /* added to the standard deviation */                                                       \
   F(double, varianceFloor) /* added under the square root */                                                           \
-  F(Accumulate, then)      /* after the statistics */                                                                  \
+  F(double, leastStd)      /* a smaller standard deviation counts as 1 */                                              \
+  F(Then, then)            /* after the statistics */                                                                  \
   F(double, thenGamma)                                                                                                 \
   F(Divide, thenDivide)                                                                                                \
+  F(double, gateTemperature) /* times sigmoid(-std of the prompt's outcomes / temperature); 0 = off */                 \
+  F(double, capEps)          /* times min(1, max(sd(A) + eps, 1) / (sd(this) + eps)) over loss tokens; 0 = off */      \
+  F(ChannelUse, use)                                                                                                   \
   F(double, weight)     /* on every turn but the last of its trajectory */                                             \
   F(double, lastWeight) /* on the last turn */
 TURNWISE_RECORD(Channel, TURNWISE_CHANNEL)
 
-#define TURNWISE_RATIO(F) F(Level, level) F(RatioForm, form) F(double, clampLow) F(double, clampHigh)
+/// A_k g_k + bonus f_{k+1}: g = exp(-decay h) / mean exp(-decay h), f = exp(-bonusDecay h), h = turn entropy, min-max.
+#define TURNWISE_MODULATION(F) F(Modulate, kind) F(double, decay) F(double, bonus) F(double, bonusDecay)
+TURNWISE_RECORD(Modulation, TURNWISE_MODULATION)
+
+/// Of the finished advantages over the whole batch; weighed by loss tokens (over = token), by turns, or by trajectories
+/// (sequence: the first turn of each).
+#define TURNWISE_WHITEN(F) F(WhitenKind, kind) F(Level, over) F(int32_t, ddof) F(double, eps) F(double, varianceFloor)
+TURNWISE_RECORD(Whiten, TURNWISE_WHITEN)
+
+/// exp(x), x = mean or sum of the token log-ratios d of its level. Clamps and clips are +-inf when off.
+#define TURNWISE_RATIO(F)                                                                                              \
+  F(Level, level)                                                                                                      \
+  F(RatioForm, form)                                                                                                   \
+  F(Reduce, reduce)                                                                                                    \
+  F(double, clampLow)                                                                                                  \
+  F(double, clampHigh)                                                                                                 \
+  F(double, tokenClamp) /* |d| of one token, before reducing */                                                        \
+  F(double, clipLow)    /* GMPO: d of one token is cut from below at -clipLow where A < 0, */                          \
+  F(double, clipHigh)   /* from above at clipHigh where A > 0 */
 TURNWISE_RECORD(Ratio, TURNWISE_RATIO)
 
-/// dual = +inf switches dual clip off.
-#define TURNWISE_GATE(F) F(GateKind, kind) F(double, low) F(double, high) F(double, dual)
+/// What the ratio does to the advantage (math/gate.h has the formulas). Each kind reads the fields that its formula
+/// names; bounds are epsilons, +inf when off.
+#define TURNWISE_GATE(F)                                                                                               \
+  F(GateKind, kind)                                                                                                    \
+  F(double, low)                                                                                                       \
+  F(double, high)                                                                                                      \
+  F(double, dual)                                                                                                      \
+  F(Side, preserve)       /* grad-preserving: the side on which a clipped token keeps its gradient */                  \
+  F(Measure, measure)     /* mask: of what; quadratic: penalty on the ratio or the log-ratio */                        \
+  F(double, coef)         /* quadratic */                                                                              \
+  F(double, positive)     /* A > 0: temperature of sigmoid, shape of gamma */                                          \
+  F(double, negative)     /* otherwise */                                                                              \
+  F(double, positiveRate) /* gamma */                                                                                  \
+  F(double, negativeRate)                                                                                              \
+  F(double, temperature) /* coupled */
 TURNWISE_RECORD(Gate, TURNWISE_GATE)
 
-/// coef = 0 switches the term off. The clamps are +inf when off.
-#define TURNWISE_KL(F) F(double, coef) F(KlEstimator, estimator) F(double, logRatioClamp) F(double, valueClamp)
-TURNWISE_RECORD(Kl, TURNWISE_KL)
+/// A factor of a loss token's surrogate (not of its KL term), never differentiated.
+#define TURNWISE_WEIGHT(F)                                                                                             \
+  F(WeightKind, kind)                                                                                                  \
+  F(Level, level)                                                                                                      \
+  F(Reduce, reduce)                                                                                                    \
+  F(WeightMode, mode)                                                                                                  \
+  F(KlEstimator, divergence)                                                                                           \
+  F(double, low)                                                                                                       \
+  F(double, high)                                                                                                      \
+  F(double, logClamp)
+TURNWISE_RECORD(Weight, TURNWISE_WEIGHT)
 
-/// Global counts: loss tokens, turns with a loss token, trajectories with a loss token. Exact integers.
-#define TURNWISE_DENOMINATORS(F) F(double, tokens) F(double, turns) F(double, sequences)
+/// Global counts: loss tokens; turns, trajectories and prompts with a loss token. Exact integers.
+#define TURNWISE_DENOMINATORS(F) F(double, tokens) F(double, turns) F(double, sequences) F(double, prompts)
 TURNWISE_RECORD(Denominators, TURNWISE_DENOMINATORS)
 
 // ---------------------------------------------------------------------------------------------------- ops
@@ -215,46 +170,64 @@ TURNWISE_RECORD(SegmentTurns, TURNWISE_SEGMENT_TURNS)
   F(View<float>, entropy)    /* [N] or null */
 TURNWISE_RECORD(GatherLogProbs, TURNWISE_GATHER_LOG_PROBS)
 
-/// Grouped, normalised, accumulated turn signals; advantages and clip scales. Float64; the same bits for any order of
+/// Grouped, normalised, accumulated signals; advantages and clip scales. Float64; the same bits for any order of
 /// trajectories. A NaN signal is no signal. A NaN outcome takes its trajectory out (advantage 0, clip scale 1).
 #define TURNWISE_TURN_STATISTICS(F)                                                                                    \
   F(Turns, turns)                                                                                                      \
   F(View<const int32_t>, groups)         /* [M] */                                                                     \
   F(View<const double>, outcome)         /* [M] or null */                                                             \
-  F(View<const double>, turnRewards)     /* [K] or null */                                                             \
-  F(View<const double>, informationGain) /* [K] or null */                                                             \
+  F(View<const uint8_t>, actionMask)     /* [N] or null: nothing here is per token */                                  \
+  F(View<const float>, oldLogProbs)      /* [N] or null: no KL penalty */                                              \
+  F(View<const float>, refLogProbs)      /* [N] or null */                                                             \
+  F(View<const double>, turnEntropies)   /* [K] or null; child-softmax, modulation */                                  \
+  F(View<const int32_t>, nodes)          /* [K] or null: every turn is a node of its own */                            \
+  F(View<const double>, bootstrapValues) /* [M] or null; bootstrap given */                                            \
+  F(View<const uint8_t>, truncated)      /* [M] or null; bootstrap carry */                                            \
   F(ChannelList, channels)                                                                                             \
   F(Combine, combine)                                                                                                  \
-  F(double, joinGamma)              /* combine = join: discounts the joined sequence */                                \
-  F(int32_t, normalizedChannel)     /* the channel shown in normalizedSignal */                                        \
-  F(double, clipScaleBeta)          /* clipScale = 1 + beta (2 sigmoid(z) - 1); 0 = no adaptation */                   \
-  F(View<double>, advantages)       /* [K] */                                                                          \
-  F(View<double>, clipScale)        /* [K] */                                                                          \
-  F(View<double>, normalizedSignal) /* [K]; NaN = no signal */                                                         \
+  F(double, joinGamma) /* combine = join: discounts the joined sequence */                                             \
+  F(Modulation, modulation)                                                                                            \
+  F(Whiten, whiten)                                                                                                    \
+  F(int32_t, normalizedChannel) /* the channel shown in normalizedSignal */                                            \
+  F(double, clipScaleBeta)      /* clipScale = 1 + beta (2 sigmoid(z) - 1); 0 = no adaptation */                       \
+  F(Level, resultLevel)         /* turn, or token where a channel is per token */                                      \
+  F(View<double>, advantages)   /* [K] or [N], as the other results */                                                 \
+  F(View<double>, clipScale)                                                                                           \
+  F(View<double>, ratioTargets)     /* or null: no channel is used so */                                               \
+  F(View<double>, normalizedSignal) /* NaN = no signal */                                                              \
   F(View<double>, groupStats)       /* [C * GroupStat] */
 using ChannelList = List<Channel, 8>;
 TURNWISE_RECORD(TurnStatistics, TURNWISE_TURN_STATISTICS)
 
-/// Ratio at its level, gate, KL and aggregation: loss, metrics and dLoss/dLogProb. Float64 throughout.
+/// Ratio at its level, gate, weights, KL, entropy bonus and aggregation: loss, metrics, dLoss/dLogProb and
+/// dLoss/dEntropy. Float64 throughout.
 #define TURNWISE_SURROGATE(F)                                                                                          \
-  F(View<const float>, logProbs)     /* [N] */                                                                         \
-  F(View<const float>, oldLogProbs)  /* [N] */                                                                         \
-  F(View<const float>, refLogProbs)  /* [N] or null */                                                                 \
-  F(View<const float>, entropy)      /* [N] or null; metrics only */                                                   \
-  F(View<const uint8_t>, actionMask) /* [N] */                                                                         \
+  F(View<const float>, logProbs)        /* [N] */                                                                      \
+  F(View<const float>, oldLogProbs)     /* [N] the ratio's denominator */                                              \
+  F(View<const float>, refLogProbs)     /* [N] or null */                                                              \
+  F(View<const float>, rolloutLogProbs) /* [N] or null; weights importance and reject */                               \
+  F(View<const float>, entropy)         /* [N] or null: no bonus, and no entropy in the metrics */                     \
+  F(View<const double>, tokenWeights)   /* [N] or null; weight given */                                                \
+  F(View<const uint8_t>, actionMask)    /* [N] */                                                                      \
   F(Turns, turns)                                                                                                      \
-  F(Level, advantageLevel) /* turn: advantages and clipScale are [K]; token: [N] */                                    \
+  F(View<const int32_t>, groups) /* [M] or null; gate log-sum-exp */                                                   \
+  F(Level, advantageLevel)       /* turn: advantages, clipScale, ratioTargets are [K]; token: [N] */                   \
   F(View<const double>, advantages)                                                                                    \
-  F(View<const double>, clipScale) /* or null: 1 */                                                                    \
+  F(View<const double>, clipScale)    /* or null: 1 */                                                                 \
+  F(View<const double>, ratioTargets) /* or null; gate l1-target */                                                    \
   F(Ratio, ratio)                                                                                                      \
   F(Gate, gate)                                                                                                        \
+  F(WeightList, weights)                                                                                               \
   F(Kl, kl)                                                                                                            \
+  F(double, entropyCoef) /* 0 = no bonus */                                                                            \
   F(Aggregate, aggregate)                                                                                              \
   F(double, horizon) /* seq-mean-token-sum-norm only */                                                                \
   F(Denominators, denominators)                                                                                        \
   F(NonFinite, nonFinite)                                                                                              \
-  F(View<double>, coefficients) /* [N] dLoss/dLogProb */                                                               \
-  F(View<double>, metrics)      /* [Metric] */
+  F(View<double>, coefficients)        /* [N] dLoss/dLogProb */                                                        \
+  F(View<double>, entropyCoefficients) /* [N] dLoss/dEntropy, or null: not wanted */                                   \
+  F(View<double>, metrics)             /* [Metric] */
+using WeightList = List<Weight, 4>;
 TURNWISE_RECORD(Surrogate, TURNWISE_SURROGATE)
 
 /// Beyond this magnitude a float64 log-sum-exp (an ulp of it is 4e-7) loses its small part, log sum exp(z - max), and
@@ -263,17 +236,20 @@ TURNWISE_RECORD(Surrogate, TURNWISE_SURROGATE)
 constexpr double kLargestLogSumExp = 0x1p31;
 constexpr double kNegligibleLogSum = 1e-7;
 
-/// dLogits[n, v] = gradScale * coefficients[n] * ([v == targets[n]] - softmax(logits[n] / T)[v]) / T
-/// `gradient` may be the same memory as `logits`. Rows with coefficient 0 are written with zeros and not read.
+/// With p = softmax(logits[n] / T), c = coefficients[n] and e = entropyCoefficients[n] (0 without them):
+///   dLogits[n, v] = gradScale * (c ([v == targets[n]] - p_v) - e p_v (log p_v + entropy[n])) / T
+/// `gradient` may be the same memory as `logits`. Rows with c = e = 0 are written with zeros and not read.
 /// Without coefficients (deferred row scale) every row with actionMask 1 has coefficient 1, and gradScale is not
 /// applied.
 #define TURNWISE_LOGITS_GRADIENT(F)                                                                                    \
   F(ConstRows, logits)                                                                                                 \
-  F(View<const int32_t>, targets)     /* [N] */                                                                        \
-  F(View<const uint8_t>, actionMask)  /* [N] or null: every row */                                                     \
-  F(View<const float>, logProbs)      /* [N], as gathered */                                                           \
-  F(View<const double>, logSumExp)    /* [N], as gathered */                                                           \
-  F(View<const double>, coefficients) /* [N] or null */                                                                \
+  F(View<const int32_t>, targets)            /* [N] */                                                                 \
+  F(View<const uint8_t>, actionMask)         /* [N] or null: every row */                                              \
+  F(View<const float>, logProbs)             /* [N], as gathered */                                                    \
+  F(View<const double>, logSumExp)           /* [N], as gathered */                                                    \
+  F(View<const double>, coefficients)        /* [N] or null */                                                         \
+  F(View<const float>, entropy)              /* [N] or null, as gathered */                                            \
+  F(View<const double>, entropyCoefficients) /* [N] or null */                                                         \
   F(double, temperature)                                                                                               \
   F(double, gradScale)                                                                                                 \
   F(Rows, gradient)            /* [N, V], dtype of logits */                                                           \

@@ -18,6 +18,12 @@ const tool = (name, ...args) => {
   return status === 0;
 };
 
+/** After tsc: the script reads the compiled presets. */
+function docs() {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'estimators_doc.mjs')], { stdio: 'inherit' });
+  return status === 0;
+}
+
 function lengths() {
   const files = checkoutFiles(sources).map((path) => ({
     path,
@@ -34,6 +40,7 @@ function lengths() {
 
 const checks = {
   'types (tsc -b)': () => tool('tsc', '-b', '.', 'test'),
+  'docs/estimators.md is what the presets say': docs,
   'lint and format (biome ci)': () => tool('biome', 'ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])),
   'format of C++ (clang-format)': clangFormat,
   'length of files': lengths,

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { selectBackend } from '../lib/backend/select.js';
 import type { DTypeOfLogits, GatherLogProbsArgs } from '../lib/ops.js';
 import {
+  entropyGradient,
   entropyOf,
   gradientAtTarget,
   gradientElsewhere,
@@ -29,11 +30,16 @@ const KINDS: Record<string, (logitsCase: LogitsCase) => boolean> = {
 };
 
 interface Oracle {
+  target: number;
   logProb: number;
   logSumExp: number;
   entropy: number;
   /** d logProb / d logits. */
   gradient: Float64Array;
+  /** d entropy / d logits. */
+  entropyGradient: Float64Array;
+  /** log p of each column, and of the target as the row has it. */
+  logProbs: Float64Array;
 }
 
 function oracleOf({ logits, targets, temperature }: LogitsInput, n: number): Oracle {
@@ -43,7 +49,10 @@ function oracleOf({ logits, targets, temperature }: LogitsInput, n: number): Ora
   const logSumExp = logSumExpOf(softmax, temperature);
   const gradient = row.map((z) => gradientElsewhere(z, logSumExp, temperature));
   gradient[targets[n]] = gradientAtTarget(logProb, temperature);
-  return { logProb, logSumExp, entropy: entropyOf(softmax), gradient };
+  const entropy = entropyOf(softmax);
+  const logProbs = row.map((_, v) => logProbOf(row, v, softmax, temperature));
+  const ofEntropy = logProbs.map((own) => entropyGradient(own, entropy, temperature));
+  return { target: targets[n], logProb, logSumExp, entropy, gradient, entropyGradient: ofEntropy, logProbs };
 }
 
 interface Errors {
@@ -55,11 +64,16 @@ interface Errors {
   entropy: number;
   /** |error| T / |coefficient|, without the rounding of the output. */
   gradient: number;
+  /** With an entropy bonus: |error| T / ((|c| + |e| (|log p| + H)) p), without the rounding of the output; p = 1 at the target. */
+  bonus: number;
 }
 
-const NONE: Errors = { logProb: 0, share: 0, entropy: 0, gradient: 0 };
+const NONE: Errors = { logProb: 0, share: 0, entropy: 0, gradient: 0, bonus: 0 };
 
 const COEFFICIENT = -0.37;
+const ENTROPY_COEFFICIENT = -0.83;
+/** The promise on dLogits with an entropy bonus, in the unit of `Errors.bonus`. */
+const BONUS_RELATIVE = 1e-6;
 
 /** Gathers and differentiates with the backend; the largest error over all rows. */
 function measure(logitsCase: LogitsCase, dtype: DTypeOfLogits): Errors {
@@ -78,21 +92,27 @@ function measure(logitsCase: LogitsCase, dtype: DTypeOfLogits): Errors {
     entropy: new Float32Array(count),
   };
   expect(ops.gatherLogProbs(args).code).toBe('ok');
-  const gradient = { ...logits, data: encode(new Float64Array(logits.data.length), dtype) };
-  const status = ops.logitsGradient({
-    logits,
-    targets,
-    actionMask: null,
-    logProbs: args.logProbs,
-    logSumExp: args.logSumExp!,
-    coefficients: new Float64Array(count).fill(COEFFICIENT),
-    temperature,
-    gradScale: 1,
-    gradient,
-    underflowed: null,
-  });
-  expect(status.code).toBe('ok');
-  const written = decode(gradient.data, dtype);
+  const gradientWith = (entropyCoefficients: Float64Array | null): Float64Array => {
+    const gradient = { ...logits, data: encode(new Float64Array(logits.data.length), dtype) };
+    const status = ops.logitsGradient({
+      logits,
+      targets,
+      actionMask: null,
+      logProbs: args.logProbs,
+      logSumExp: args.logSumExp!,
+      coefficients: new Float64Array(count).fill(COEFFICIENT),
+      entropy: args.entropy,
+      entropyCoefficients,
+      temperature,
+      gradScale: 1,
+      gradient,
+      underflowed: null,
+    });
+    expect(status.code).toBe('ok');
+    return decode(gradient.data, dtype);
+  };
+  const written = gradientWith(null);
+  const withBonus = gradientWith(new Float64Array(count).fill(ENTROPY_COEFFICIENT));
   const errors: Errors = { ...NONE };
   for (let n = 0; n < count; n++) {
     const oracle = oracleOf(input, n);
@@ -106,9 +126,27 @@ function measure(logitsCase: LogitsCase, dtype: DTypeOfLogits): Errors {
       const exact = COEFFICIENT * g;
       const error = Math.abs(written[n * logits.width + v] - exact) - halfUlp(exact, dtype);
       errors.gradient = Math.max(errors.gradient, (error * temperature) / Math.abs(COEFFICIENT));
+      const both = exact + ENTROPY_COEFFICIENT * oracle.entropyGradient[v];
+      const difference = withBonus[n * logits.width + v] - both;
+      const bonusError = bonusErrorOf(difference, halfUlp(both, dtype), temperature, oracle, v);
+      errors.bonus = Math.max(errors.bonus, bonusError);
     });
   }
   return errors;
+}
+
+/** Smaller than this, SIMD kernels make p 0, whatever it is to be multiplied with. */
+const SMALLEST_NORMAL = 2 ** -126;
+
+/** In the unit of `Errors.bonus`. */
+function bonusErrorOf(difference: number, rounding: number, temperature: number, oracle: Oracle, v: number): number {
+  const { entropy, logProbs, target } = oracle;
+  const size = Math.abs(COEFFICIENT) + Math.abs(ENTROPY_COEFFICIENT) * (Math.abs(logProbs[v]) + entropy);
+  const flushed = 2 * SMALLEST_NORMAL * Math.max(1, size / temperature);
+  const error = Math.abs(difference) - rounding - flushed;
+  // At the target 1 - p is not small where p is, and the log-prob has the digits of float32.
+  const p = v === target ? 1 : Math.exp(logProbs[v]);
+  return error <= 0 ? 0 : (error * temperature) / (size * p);
 }
 
 const table: Record<string, string | number>[] = [];
@@ -131,10 +169,12 @@ describeTargets((target) => {
         'of 4 + gap': worst.share.toFixed(2),
         'entropy, relative': worst.entropy.toExponential(1),
         'gradient / (|c| / T)': worst.gradient.toExponential(1),
+        'with entropy / ((|c| + |e| (|log p| + H)) p / T)': worst.bonus.toExponential(1),
       });
       expect(worst.share).toBeLessThanOrEqual(1);
       expect(worst.entropy).toBeLessThanOrEqual(ENTROPY_RELATIVE);
       expect(worst.gradient).toBeLessThanOrEqual(GRADIENT_ABSOLUTE);
+      expect(worst.bonus).toBeLessThanOrEqual(BONUS_RELATIVE);
     });
   });
 });

@@ -1,9 +1,18 @@
 /** Calls off the main thread: the bits of the blocking form, whatever happens to the caller's memory meanwhile. */
 import { describe, expect, test } from 'vitest';
-import { gatherLogProbs, gatherLogProbsSync, policyLoss, policyLossSync, Tensor, tensor } from '../lib/index.js';
+import {
+  estimator as define,
+  gatherLogProbs,
+  gatherLogProbsSync,
+  policyLoss,
+  policyLossSync,
+  Tensor,
+  tensor,
+} from '../lib/index.js';
 import { DTYPES } from './cases/logits.js';
 import { DEVICES } from './support/backends.js';
 import { expectInvalidAsync } from './support/errors.js';
+import { lossArraysFor, signalsFor } from './support/estimator_batch.js';
 import { ESTIMATORS, variant } from './support/estimators.js';
 import { encode, expectSameBits, type Numbers } from './support/numbers.js';
 import { fromLogits, fromLogProbs, type Sample, sample, signals } from './support/sample.js';
@@ -199,6 +208,84 @@ describe.each(DEVICES)('%s', (device) => {
     const actual = await policyLoss(batchOf(small), estimator, { device, rowScale: 'deferred' });
     expectSameBits(actual.grad.logits, expected.grad.logits, 'grad.logits');
     expectSameBits(actual.grad.rowScale!, expected.grad.rowScale!, 'grad.rowScale');
+  });
+});
+
+/** Reads every array that credit and loss can read. */
+const RICH = define({
+  name: 'rich',
+  channels: [
+    {
+      signal: { level: 'token', terms: ['outcome', 'token-reward'], klPenalty: { coef: 0.1, estimator: 'k3' } },
+      accumulate: { kind: 'gae', gamma: 0.9, lambda: 0.95, bootstrap: 'given' },
+      group: { kind: 'batch' },
+      center: { kind: 'none' },
+      scale: { kind: 'none' },
+    },
+    {
+      signal: { level: 'turn', terms: [{ name: 'format', level: 'turn' }] },
+      group: { kind: 'prompt-key', key: 'anchor' },
+      center: { kind: 'mean' },
+      scale: { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 0 },
+    },
+    {
+      signal: 'outcome',
+      group: { kind: 'prompt' },
+      center: { kind: 'mean' },
+      scale: { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 0 },
+      then: { kind: 'tree', backup: 'child-softmax', baseline: 'parent' },
+    },
+  ],
+  modulate: { kind: 'entropy', decay: 1, bonus: 0.1, bonusDecay: 1 },
+  ratio: { level: 'turn', form: 'true' },
+  gate: { kind: 'ppo', low: 0.2, high: 0.2 },
+  weights: [
+    { kind: 'importance', level: 'token', mode: 'truncate', low: 0.5, high: 2 },
+    { kind: 'given' },
+    { kind: 'off-policy-mask', threshold: 0.5 },
+  ],
+  kl: { coef: 0.1, estimator: 'k3' },
+  entropy: { coef: 0.01 },
+});
+
+describe.each(DEVICES)('%s: every array there is', (device) => {
+  const batch = () => {
+    const { logits, targets, turns, actionMask } = batchOf(large);
+    return structuredClone({
+      logits,
+      targets,
+      turns,
+      actionMask,
+      ...signalsFor(RICH, large),
+      ...lossArraysFor(RICH, large),
+    });
+  };
+  const run = (input: object) => policyLoss(input as never, RICH, { device });
+  const arraysIn = (value: object): Numbers[] =>
+    Object.values(value).flatMap((item) => {
+      if (ArrayBuffer.isView(item)) return [item as unknown as Numbers];
+      return typeof item === 'object' && item !== null ? arraysIn(item) : [];
+    });
+  const { loss, grad } = policyLossSync(batch() as never, RICH, { device });
+
+  test('equals the blocking call, overwritten or transferred right after it', async () => {
+    expect(arraysIn(batch()).length).toBeGreaterThan(20);
+    const attacks: ((arrays: Numbers[]) => void)[] = [
+      () => {},
+      (arrays) => arrays.forEach((array) => void array.fill(1)),
+      (arrays) => {
+        const buffers = new Set(arrays.map(({ buffer }) => buffer as ArrayBuffer));
+        structuredClone(null, { transfer: [...buffers] });
+      },
+    ];
+    for (const attack of attacks) {
+      const input = batch();
+      const call = run(input);
+      attack(arraysIn(input));
+      const actual = await call;
+      expect(actual.loss).toBe(loss);
+      expectSameBits((actual.grad as typeof grad).logits as never, grad.logits as never, 'grad.logits');
+    }
   });
 });
 

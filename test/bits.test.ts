@@ -6,13 +6,29 @@ import type { DTypeOfLogits, GatherLogProbsArgs, LogitsGradientArgs, Ops, Policy
 import { DTYPES } from './cases/logits.js';
 import { policyLossArgs, policyLossResults } from './cases/policy_loss.js';
 import { RATIOS } from './cases/surrogate.js';
-import { describeTargets } from './support/backends.js';
+import { describeTargets, supportedTargets } from './support/backends.js';
 import { encode, expectSameBits, type Numbers, ulp32 } from './support/numbers.js';
 import { random } from './support/random.js';
 
 const ROWS = 9;
 /** A vector's tail, many vectors, and two column segments. */
 const WIDTHS = [7, 100, 1003, 16411];
+
+const THREADS = [1, 2, 3, 8];
+
+/** Of test/cases/policy_loss.ts: what the loss is made of. A name that is not there fails. */
+const LOSSES = [
+  'bonus',
+  'negative bonus, detached',
+  'weights',
+  'weights and bonus',
+  'gamma',
+  'quadratic in the log-ratio',
+  'mask by Bernoulli KL',
+  'l1-target',
+  'coupled, with a bonus',
+  'clipped tokens',
+];
 
 interface Matrix {
   data: Float32Array | Uint16Array;
@@ -35,6 +51,8 @@ function matrix(dtype: DTypeOfLogits, width: number): Matrix {
 interface RowResults {
   gather: GatherLogProbsArgs;
   gradient: LogitsGradientArgs;
+  /** With an entropy bonus. */
+  bonus: LogitsGradientArgs;
 }
 
 /** Gathers and differentiates rows [first, last) of the matrix, whose elements start at `offset` of a buffer. */
@@ -65,13 +83,23 @@ function run(ops: Ops, { data, dtype, width, targets }: Matrix, first = 0, last 
     logProbs: gather.logProbs,
     logSumExp: gather.logSumExp!,
     coefficients: new Float64Array(count).fill(-0.3),
+    entropy: null,
+    entropyCoefficients: null,
     temperature: 0.7,
     gradScale: 1,
     gradient: { data: at(own), dtype, width },
     underflowed: null,
   };
   expect(ops.logitsGradient(gradient).code).toBe('ok');
-  return { gather, gradient };
+  const bonus: LogitsGradientArgs = {
+    ...gradient,
+    entropy: gather.entropy,
+    entropyCoefficients: new Float64Array(count).fill(0.2),
+    gradient: { data: at(own), dtype, width },
+    underflowed: new Float64Array(1),
+  };
+  expect(ops.logitsGradient(bonus).code).toBe('ok');
+  return { gather, gradient, bonus };
 }
 
 function expectSameRows(actual: RowResults, expected: RowResults, first: number, width: number): void {
@@ -79,8 +107,10 @@ function expectSameRows(actual: RowResults, expected: RowResults, first: number,
   for (const name of ['logProbs', 'logSumExp', 'entropy'] as const) {
     expectSameBits(actual.gather[name]!, expected.gather[name]!.slice(first, first + count), name);
   }
-  const rows = expected.gradient.gradient.data.slice(first * width, (first + count) * width);
-  expectSameBits(actual.gradient.gradient.data, rows, 'gradient');
+  for (const name of ['gradient', 'bonus'] as const) {
+    const rows = expected[name].gradient.data.slice(first * width, (first + count) * width);
+    expectSameBits(actual[name].gradient.data, rows, name);
+  }
 }
 
 describeTargets(() => {
@@ -175,30 +205,59 @@ describeTargets(() => {
     }
   });
 
-  // Turns and trajectories of 0.2 to 5 MB: below and above what one thread takes alone, and more than a window of them.
-  test.each(['token', 'turn straight-through', 'sequence true'])(
-    'long rows, %s: the same bits with 1, 2 and 3 threads, fused or not',
-    { timeout: 60_000 },
-    (ratio) => {
-      const variant = {
-        withStatistics: true,
-        withKl: false,
-        deferred: false,
-        inPlace: true,
-        nonFinite: 'throw',
-      } as const;
-      const args = policyLossArgs({ ...variant, ratio, dtype: 'f32', trajectories: 8, width: 60_011 });
-      const logits = args.gather.logits.data.slice();
-      runComposed(ops(), args);
-      const composed = Object.entries(policyLossResults(args)).map(([name, array]) => [name, array.slice()] as const);
-      for (const threads of [1, 2, 3]) {
-        args.gather.logits.data.set(logits);
-        expect(withThreads(threads, () => ops().policyLoss(args)).code).toBe('ok');
-        const results: Record<string, Numbers> = policyLossResults(args);
-        for (const [name, expected] of composed) expectSameBits(results[name], expected, `${name}, ${threads} threads`);
+  describe.each(LOSSES)('fused step, loss: %s', (loss) => {
+    const usual = { loss, width: 33, withStatistics: true, deferred: false, withKl: true, inPlace: true } as const;
+    // A gate that couples trajectories brings its own ratio.
+    const ratios = loss.startsWith('coupled') ? ['sequence true'] : ['token', 'turn true', 'sequence straight-through'];
+
+    test.each(DTYPES)('%s: equals the ops one after another', (dtype) => {
+      for (const ratio of ratios) {
+        const make = () => policyLossArgs({ ...usual, ratio, dtype, nonFinite: 'throw', trajectories: 40 });
+        const [fused, composed] = [make(), make()];
+        expect(ops().policyLoss(fused).code).toBe('ok');
+        runComposed(ops(), composed);
+        expectSameResults(fused, composed);
       }
-    },
-  );
+    });
+
+    test('the same bits with 1, 2, 3 and 8 threads', () => {
+      for (const ratio of ratios) {
+        const results = THREADS.map((threads) => {
+          const args = policyLossArgs({ ...usual, ratio, dtype: 'bf16', nonFinite: 'throw', trajectories: 40 });
+          expect(withThreads(threads, () => ops().policyLoss(args)).code).toBe('ok');
+          return args;
+        });
+        for (const args of results.slice(1)) expectSameResults(args, results[0]);
+      }
+    });
+  });
+
+  // Turns and trajectories of 0.2 to 5 MB: below and above what one thread takes alone, and more than a window of them.
+  test.each([
+    ['token', 'usual'],
+    ['turn straight-through', 'usual'],
+    ['sequence true', 'usual'],
+    ['token', 'bonus'],
+    ['sequence true', 'weights and bonus'],
+  ])('long rows, %s, %s: the same bits with 1, 2 and 3 threads, fused or not', { timeout: 60_000 }, (ratio, loss) => {
+    const variant = {
+      withStatistics: true,
+      withKl: false,
+      deferred: false,
+      inPlace: true,
+      nonFinite: 'throw',
+    } as const;
+    const args = policyLossArgs({ ...variant, ratio, loss, dtype: 'f32', trajectories: 8, width: 60_011 });
+    const logits = args.gather.logits.data.slice();
+    runComposed(ops(), args);
+    const composed = Object.entries(policyLossResults(args)).map(([name, array]) => [name, array.slice()] as const);
+    for (const threads of [1, 2, 3]) {
+      args.gather.logits.data.set(logits);
+      expect(withThreads(threads, () => ops().policyLoss(args)).code).toBe('ok');
+      const results: Record<string, Numbers> = policyLossResults(args);
+      for (const [name, expected] of composed) expectSameBits(results[name], expected, `${name}, ${threads} threads`);
+    }
+  });
 
   test.each(DTYPES)('few long rows of %s, shared by column segments: the same bits with any threads', (dtype) => {
     const rows = matrix(dtype, 50_003);
@@ -207,14 +266,13 @@ describeTargets(() => {
   });
 });
 
-const THREADS = [1, 2, 3, 8];
-
 function withThreads<T>(threads: number, run: () => T): T {
   configure({ threads });
   expect(info().threads).toBe(threads);
   return run();
 }
 
+const initialTarget = info().simd!.target;
 const initial = info().threads;
 afterAll(() => {
   if (initial !== null) configure({ threads: initial });
@@ -233,3 +291,46 @@ function expectSameResults(actual: PolicyLossArgs, expected: PolicyLossArgs): vo
     expectSameBits(array, results[name as keyof typeof results]!, name);
   }
 }
+
+/** Phase A and B are float64 on one thread and use no instructions that a target chooses. */
+describe('SIMD-independent parts', () => {
+  const ops = () => selectBackend('cpu').ops;
+  const resultsOf = (args: PolicyLossArgs, target: string) => {
+    configure({ simd: target });
+    expect(ops().turnStatistics(args.statistics!).code).toBe('ok');
+    // Log-probs that every target has alike: the gathered ones differ by the digits of its exponential.
+    args.gather.logProbs.forEach((_, n, own) => {
+      own[n] = args.surrogate.oldLogProbs[n] + Math.fround(Math.sin(n) / 4);
+    });
+    args.gather.entropy!.forEach((_, n, own) => {
+      own[n] = Math.abs(Math.cos(n));
+    });
+    expect(ops().surrogate(args.surrogate).code).toBe('ok');
+    const { advantages, clipScale, normalizedSignal, groupStats } = args.statistics!;
+    const { coefficients, entropyCoefficients, metrics } = args.surrogate;
+    const optional = entropyCoefficients ? { entropyCoefficients } : {};
+    return { advantages, clipScale, normalizedSignal, groupStats, coefficients, metrics, ...optional };
+  };
+
+  afterAll(() => configure({ simd: initialTarget }));
+
+  test.each(['usual', ...LOSSES])('loss: %s', (loss) => {
+    const variant = {
+      loss,
+      dtype: 'f32',
+      width: 5,
+      trajectories: 30,
+      nonFinite: 'throw',
+      ratio: 'sequence true',
+    } as const;
+    const make = () =>
+      policyLossArgs({ ...variant, withStatistics: true, deferred: false, withKl: true, inPlace: false });
+    const [first, ...others] = supportedTargets();
+    const expected: Record<string, Numbers> = resultsOf(make(), first);
+    for (const target of others) {
+      for (const [name, array] of Object.entries(resultsOf(make(), target))) {
+        expectSameBits(array, expected[name], `${name}, ${target}`);
+      }
+    }
+  });
+});

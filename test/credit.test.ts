@@ -6,6 +6,8 @@ const trajectoryOffsets = Int32Array.of(0, 5, 9, 14, 18);
 const actionMask = Uint8Array.of(1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1);
 const turns = segmentTurns({ trajectoryOffsets, actionMask });
 const NONE = Number.NaN;
+/** Without an aggregate by sequences, so that tokens alone are a batch. */
+const GRPO = grpo({ aggregate: 'token-mean' });
 const make = () => ({
   turns,
   groups: Int32Array.of(0, 0, 1, 1),
@@ -27,11 +29,11 @@ describe('Credit', () => {
 
   it('a micro-batch keeps the denominators, a mini-batch counts its own', () => {
     const credit = estimateAdvantages(make(), a2tgpo());
-    expect(credit.denominators).toEqual({ tokens: 13, turns: 8, sequences: 4 });
+    expect(credit.denominators).toEqual({ tokens: 13, turns: 8, sequences: 4, prompts: 2 });
     expect(credit.slice([0, 3]).denominators).toEqual(credit.denominators);
     const mini = credit.slice([0, 3], { denominators: 'own' });
     // Trajectory 0 has 4 loss tokens in 2 turns, trajectory 3 has 3 in 2.
-    expect(mini.denominators).toEqual({ tokens: 7, turns: 4, sequences: 2 });
+    expect(mini.denominators).toEqual({ tokens: 7, turns: 4, sequences: 2, prompts: 2 });
     expect(mini.slice([3]).denominators).toEqual(mini.denominators);
     expect(mini.advantages).toEqual(credit.slice([0, 3]).advantages);
   });
@@ -58,9 +60,7 @@ describe('Credit', () => {
     const reinforce = estimator({
       ...grpo(),
       name: 'reinforce',
-      channels: [
-        { signal: { kind: 'outcome' }, group: { kind: 'prompt' }, center: { kind: 'none' }, scale: { kind: 'none' } },
-      ],
+      channels: [{ signal: 'outcome', group: { kind: 'prompt' }, center: { kind: 'none' }, scale: { kind: 'none' } }],
     });
     const { informationGain: _, ...input } = { ...make(), groups: [0, 1, 2, 3] };
     const { advantages } = estimateAdvantages(input, reinforce);
@@ -121,11 +121,11 @@ describe('policyLossSync beside a Credit', () => {
   it('denominators smaller than the batch itself are refused', () => {
     const { advantages } = estimateAdvantages(make(), a2tgpo());
     const denominators = { tokens: 1, turns: 1, sequences: 1 };
-    expect(() => policyLossSync({ ...arrays(), advantages, denominators }, grpo())).toThrow(/denominators.tokens/);
+    expect(() => policyLossSync({ ...arrays(), advantages, denominators }, GRPO)).toThrow(/denominators.tokens/);
   });
 
   it('an overflowing ratio is an error, not an infinite loss', () => {
-    const unclamped = estimator({ ...grpo(), ratio: { level: 'token', clamp: { low: null, high: null } } });
+    const unclamped = estimator({ ...GRPO, ratio: { level: 'token', clamp: { low: null, high: null } } });
     const batch = {
       logProbs: new Float32Array(2),
       oldLogProbs: Float32Array.of(-1000, -1),
@@ -148,7 +148,7 @@ describe('a gradient beyond its dtype is an error', () => {
   const logits = () => new Float32Array(6);
 
   it('float32, applied and deferred', () => {
-    const run = (options: object) => () => policyLossSync({ ...base, logits: logits() }, grpo(), options);
+    const run = (options: object) => () => policyLossSync({ ...base, logits: logits() }, GRPO, options);
     expect(run({ gradScale: 3e38, temperature: 0.1 })).toThrow(/grad\.logits\[0\]: expected a gradient within f32/);
     expect(run({ gradScale: 3e38, rowScale: 'deferred' })).toThrow(/grad\.rowScale\[0\]/);
     // Unscaled rows are within 1 / T, whatever gradScale is.
@@ -157,37 +157,38 @@ describe('a gradient beyond its dtype is an error', () => {
 
   it('float16 ends at 65504', () => {
     const half = tensor(new Uint16Array(6), [2, 3], 'f16');
-    const run = () => policyLossSync({ ...base, logits: half }, grpo(), { gradScale: 1e6 });
+    const run = () => policyLossSync({ ...base, logits: half }, GRPO, { gradScale: 1e6 });
     expect(run).toThrow(/within f16/);
   });
 
   it('log-probs', () => {
     const { targets: _, ...rest } = base;
     const batch = { ...rest, logProbs: Float32Array.of(-1, -1) };
-    expect(() => policyLossSync(batch, grpo(), { gradScale: 3e38 })).toThrow(/grad\.logProbs\[0\]/);
+    expect(() => policyLossSync(batch, GRPO, { gradScale: 3e38 })).toThrow(/grad\.logProbs\[0\]/);
   });
 
   it('an output over the log-probs themselves is refused', () => {
     const logProbs = Float32Array.of(-1, -1);
     const { targets: _, ...rest } = base;
-    expect(() => policyLossSync({ ...rest, logProbs }, grpo(), { out: { logProbs } })).toThrow(/memory apart/);
+    expect(() => policyLossSync({ ...rest, logProbs }, GRPO, { out: { logProbs } })).toThrow(/memory apart/);
   });
 });
 
 describe('fromRows', () => {
-  const row = { outcome: 1, index: [0], tokens: [1_200_000_000], turnRewards: null, informationGain: null };
-  const part = (trajectories: object[], signals = ['outcome']) => ({ version: 1, signals, trajectories }) as never;
+  const row = { group: 0, index: [0], tokens: [1_200_000_000] };
+  const part = (trajectories: object[], signals: object = { outcome: 'sequence' }) =>
+    ({ version: 1, signals, trajectories }) as never;
 
   it('counts more loss tokens than an int32 holds', () => {
-    const rows = [0, 1, 2].map((id) => ({ ...row, id, group: 0, outcome: id }));
+    const rows = [0, 1, 2].map((id) => ({ ...row, id, values: { outcome: id } }));
     const credit = estimateAdvantages.fromRows(part(rows), grpo());
     expect(credit.denominators.tokens).toBe(3_600_000_000);
     expect(Array.from(credit.advantages, Math.sign)).toEqual([-1, 0, 1]);
   });
 
-  it('misses an outcome that the rows promise, and refuses a signal that does not exist', () => {
-    const { outcome: _, ...without } = { ...row, id: 0, group: 0 };
-    expect(() => estimateAdvantages.fromRows(part([without]), grpo())).toThrow(/trajectories\[0\]\.outcome/);
-    expect(() => estimateAdvantages.fromRows(part([], ['outcome', 'reward']), grpo())).toThrow(/rows\[0\]\.signals/);
+  it('misses an outcome that the rows promise, and refuses one per turn', () => {
+    const without = { ...row, id: 0, values: {} };
+    expect(() => estimateAdvantages.fromRows(part([without]), grpo())).toThrow(/trajectories\[0\]\.values\.outcome/);
+    expect(() => estimateAdvantages.fromRows(part([], { outcome: 'turn' }), grpo())).toThrow(/rows\[0\]\.signals/);
   });
 });

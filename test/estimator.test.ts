@@ -48,7 +48,7 @@ test('the definition that was given is not frozen and not kept', () => {
     gate: { kind: 'ppo', low: 0.1, high: 0.2 },
   };
   const made = estimator(definition);
-  definition.gate.low = 0.9;
+  Object.assign(definition.gate, { low: 0.9 });
   definition.name = 'other';
   expect(made).toMatchObject({ name: 'mine', gate: { low: 0.1 } });
   expect(Object.isFrozen(definition.channels)).toBe(false);
@@ -56,7 +56,7 @@ test('the definition that was given is not frozen and not kept', () => {
 
 test('defaults', () => {
   const channel = {
-    signal: { kind: 'turn-reward' },
+    signal: 'turn-reward',
     group: { kind: 'prompt' },
     center: { kind: 'mean' },
     scale: { kind: 'none' },
@@ -66,7 +66,7 @@ test('defaults', () => {
     name: 'least',
     channels: [
       {
-        signal: { kind: 'turn-reward', rescale: { kind: 'none' } },
+        signal: { level: 'turn', terms: ['turn-reward'] },
         accumulate: { kind: 'none' },
         group: { kind: 'prompt', singleton: 'zero' },
         center: { kind: 'mean' },
@@ -76,9 +76,13 @@ test('defaults', () => {
       },
     ],
     combine: { kind: 'sum' },
-    ratio: { level: 'token', clamp: { low: -20, high: 20 } },
+    modulate: null,
+    whiten: null,
+    ratio: { level: 'token', denominator: 'old', clamp: { low: -20, high: 20 } },
     gate: { kind: 'ppo', low: 0.2, high: 0.3, dual: null, adapt: null },
+    weights: [],
     kl: null,
+    entropy: null,
     aggregate: 'token-mean',
   });
 });
@@ -87,6 +91,7 @@ test('clamps by level: a token on both sides, a mean from above; null takes them
   const ratio = (given: EstimatorInput['ratio']) => estimator({ ...grpo(), name: 'r', ratio: given! }).ratio.clamp;
   expect(ratio({ level: 'token' })).toEqual({ low: -20, high: 20 });
   expect(ratio({ level: 'turn', form: 'true' })).toEqual({ low: null, high: 10 });
+  expect(ratio({ level: 'turn', form: 'true', reduce: 'sum' })).toEqual({ low: -20, high: 20 });
   expect(ratio({ level: 'sequence', form: 'straight-through', clamp: { low: -1, high: null } })).toEqual({
     low: -1,
     high: null,
@@ -100,7 +105,14 @@ test('a preset spread and overridden is another estimator, with another loss', (
     aggregate: 'turn-mean-token-mean',
     kl: { coef: 1e-3, estimator: 'k3' },
   });
-  expect(mine.kl).toEqual({ coef: 1e-3, estimator: 'k3', logRatioClamp: 20, valueClamp: null });
+  expect(mine.kl).toEqual({
+    coef: 1e-3,
+    estimator: 'k3',
+    gradient: 'own',
+    ratioCorrection: false,
+    logRatioClamp: 20,
+    valueClamp: null,
+  });
   expect(mine.channels).toEqual(a2tgpo().channels);
   const batch = { ...fromLogProbs(from), ...signals(from) };
   const a = policyLossSync(batch, a2tgpo());
@@ -123,7 +135,7 @@ test('credit made with one loss may be used with another: only phase A must agre
   const wider = estimator({
     ...a2tgpo(),
     name: 'wider',
-    gate: { ...a2tgpo().gate, low: 0.2, high: 0.3 },
+    gate: { kind: 'ppo', low: 0.2, high: 0.3, adapt: { channel: 0, beta: 0.3 } },
     aggregate: 'token-sum',
   });
   expect(Number.isFinite(policyLossSync({ ...fromLogProbs(from), credit }, wider).loss)).toBe(true);
@@ -173,7 +185,7 @@ describe('metrics', () => {
     const logProbs = Float32Array.of(-2, Math.fround(-2 + Math.LN2));
     const { loss, grad, metrics } = policyLossSync(
       { ...twoTurns, logProbs, oldLogProbs, advantages: [1, 1], advantageLevel: 'turn' },
-      grpo(),
+      grpo({ aggregate: 'token-mean' }),
     );
     // Token 1: rho 1, f = -1, df = -1. Token 2: rho 2 is clipped at 1.2, f = -1.2, df = 0. Both over 2 tokens.
     expect(loss).toBeCloseTo(-1.1, 15);

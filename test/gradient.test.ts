@@ -1,6 +1,6 @@
 /** Gradients against finite differences of a loss that is written down independently, and the ways to ask for a gradient. */
 import { describe, expect, test } from 'vitest';
-import { type Estimator, estimateAdvantages, policyLossSync, Tensor } from '../lib/index.js';
+import { type Estimator, type EstimatorInput, estimateAdvantages, policyLossSync, Tensor } from '../lib/index.js';
 import { DTYPES } from './cases/logits.js';
 import { DEVICES } from './support/backends.js';
 import { AGGREGATES, RATIOS, variant } from './support/estimators.js';
@@ -15,7 +15,7 @@ const LOGITS_TOLERANCE = 2e-6;
 
 const batch = sample({ seed: 5, trajectories: 5, width: 7, scale: 1 });
 
-const GATES: Record<string, Partial<Estimator>> = {
+const GATES: Record<string, Partial<EstimatorInput>> = {
   'adaptive clip': {},
   'dual clip': { gate: { kind: 'ppo', low: 0.1, high: 0.1, dual: 1.1, adapt: null } },
   'no clip in reach': { gate: { kind: 'ppo', low: 1, high: 9, dual: null, adapt: null } },

@@ -169,8 +169,16 @@ describe.each(DEVICES)('%s', (device) => {
     const batch = sample(options);
     const whole = creditOf(batch, ESTIMATORS.a2tgpo).denominators;
     const parts = batch.trajectories.map((_, m) => creditOf(pick(batch, [m]), ESTIMATORS.a2tgpo).denominators);
-    expect(sumDenominators(parts)).toEqual(whole);
-    expect(sumDenominators(JSON.parse(JSON.stringify(parts)))).toEqual(whole);
+    // Every part counts its own prompt, shared or not.
+    const expected = { ...whole, prompts: parts.reduce((sum, { prompts }) => sum + prompts, 0) };
+    expect(sumDenominators(parts)).toEqual(expected);
+    expect(sumDenominators(JSON.parse(JSON.stringify(parts)))).toEqual(expected);
+    const prompts = [...new Set(batch.groups)].map((group) =>
+      Array.from(batch.groups.keys()).filter((m) => batch.groups[m] === group),
+    );
+    expect(sumDenominators(prompts.map((ms) => creditOf(pick(batch, ms), ESTIMATORS.a2tgpo).denominators))).toEqual(
+      whole,
+    );
   });
 
   property('renaming prompts changes nothing', cases, ([options, name]) => {

@@ -1,6 +1,6 @@
 // The row kernels beside the memory floor, in one run.
 //
-//   SOURCES="bench/native/rows_bench.cpp $(ls native/cpu/*.cpp native/cpu/rows/*.cpp)"
+//   SOURCES="bench/native/rows_bench.cpp $(ls native/cpu/*.cpp native/cpu/{credit,loss,rows}/*.cpp)"
 //   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno -pthread $SOURCES -o build/rows_bench
 //   build/rows_bench [rows] [columns] [repeats]
 //
@@ -119,6 +119,7 @@ struct Batch {
     logSumExp.resize(rows);
     entropy.resize(rows);
     coefficients.assign(rows, 0.37);
+    entropyCoefficients.assign(rows, -0.01);
   }
   ~Batch() {
     std::free(logits);
@@ -149,13 +150,17 @@ struct Batch {
     if (withEntropy) args.entropy = {entropy.data(), count};
     return args;
   }
-  LogitsGradient gradient() {
+  LogitsGradient gradient(bool withEntropy) {
     LogitsGradient args;
     args.logits = {logits, dtype, count, width};
     args.targets = {targets.data(), count};
     args.logProbs = {logProbs.data(), count};
     args.logSumExp = {logSumExp.data(), count};
     args.coefficients = {coefficients.data(), count};
+    if (withEntropy) {
+      args.entropy = {entropy.data(), count};
+      args.entropyCoefficients = {entropyCoefficients.data(), count};
+    }
     args.temperature = 0.9;
     args.gradScale = 1;
     args.gradient = {logits, dtype, count, width};
@@ -168,7 +173,7 @@ struct Batch {
   unsigned char *logits, *original;
   std::vector<int32_t> targets;
   std::vector<float> logProbs, entropy;
-  std::vector<double> logSumExp, coefficients;
+  std::vector<double> logSumExp, coefficients, entropyCoefficients;
 };
 
 // ---------------------------------------------------------------------------------------------------- measuring
@@ -230,7 +235,7 @@ std::vector<Timing> kernelTimings(Batch& batch) {
                            cpu::setSimdTarget(target);
                            const Context context;
                            const GatherLogProbs gather = batch.gather(entropy);
-                           const LogitsGradient args = batch.gradient();
+                           const LogitsGradient args = batch.gradient(entropy);
                            cpu::ForwardPass forward(gather, cpu::rowKernels());
                            cpu::GradientPass backward(args, cpu::rowKernels());
                            cpu::forEachRow(cpu::ThreadPool::instance(), context, gather.logits, [&](size_t n) {
@@ -244,6 +249,7 @@ std::vector<Timing> kernelTimings(Batch& batch) {
     add("forward", false, false);
     add("forward+entropy", true, false);
     add("forward+gradient", false, true);
+    add("forward+gradient, entropy bonus", true, true);
   }
   return timings;
 }
@@ -268,7 +274,7 @@ bool measure(Batch& batch, const char* dtype, size_t threads, int repeats) {
     const double ratio = timing.fastest() / floor.fastest(), medianRatio = timing.median() / floor.median();
     if (ratio < 1) sound = false;
     std::printf(
-        "%-4s %zu threads  %-24s min %.4f  median %.4f ns/logit   floor %.4f / %.4f (%s)   ratio %.2f (median %.2f)\n",
+        "%-4s %zu threads  %-39s min %.4f  median %.4f ns/logit   floor %.4f / %.4f (%s)   ratio %.2f (median %.2f)\n",
         dtype, threads, timing.name.c_str(), timing.fastest() * perLogit, timing.median() * perLogit,
         floor.fastest() * perLogit, floor.median() * perLogit, floor.name.c_str(), ratio, medianRatio);
     std::printf(

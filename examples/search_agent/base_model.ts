@@ -32,9 +32,13 @@ export function learnLanguage(
     // With advantage 1 and old log-probs equal to the current ones, the policy loss has the gradient of the cross-entropy.
     const { logProbs: oldLogProbs } = gatherLogProbsSync({ logits, targets });
     const advantages = new Float64Array(targets.length).fill(1);
-    const { grad } = policyLossSync({ logits, targets, oldLogProbs, actionMask, advantages }, grpo(), {
-      inPlace: true,
-    });
+    const { grad } = policyLossSync(
+      { logits, targets, oldLogProbs, actionMask, advantages },
+      grpo({ aggregate: 'token-mean' }),
+      {
+        inPlace: true,
+      },
+    );
     policy.backward(features, grad.logits);
     adam.step();
   }

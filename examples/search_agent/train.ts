@@ -64,7 +64,7 @@ export class Trainer {
 
     // Once for the whole batch: credit compares the rollouts of a prompt with each other. A signal that an estimator does not use
     // is refused, and GRPO uses the outcome only.
-    const usesGain = this.estimator.channels.some(({ signal }) => signal.kind === 'information-gain');
+    const usesGain = this.estimator.channels.some(({ signal }) => signal.terms.includes('information-gain'));
     const signals = usesGain ? { turns, groups, outcome, informationGain: gain } : { turns, groups, outcome };
     const credit = this.timed(() => estimateAdvantages(signals, this.estimator));
 

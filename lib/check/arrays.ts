@@ -103,11 +103,12 @@ export function float32(value: unknown, path: string, shape: string, length?: nu
 }
 
 /** A private copy with 0 or 1 in each place: native code and the caller never share it. */
-export function mask(value: unknown, path: string, length?: number): Uint8Array {
+export function mask(value: unknown, path: string, length?: number, shape = '[N]'): Uint8Array {
   const typed = value instanceof Uint8Array || value instanceof Uint8ClampedArray;
-  if (!typed && !isPlainArray(value)) return fail('ERR_TYPE', path, 'a Uint8Array of 0 and 1 [N]', describe(value));
+  if (!typed && !isPlainArray(value))
+    return fail('ERR_TYPE', path, `a Uint8Array of 0 and 1 ${shape}`, describe(value));
   if (typed) checkAttached(value, path);
-  checkLength(value.length, length, path, '[N]');
+  checkLength(value.length, length, path, shape);
   const copy = new Uint8Array(value.length);
   for (let n = 0; n < copy.length; n++) {
     const item: unknown = value[n];
@@ -128,11 +129,13 @@ export function privateCopy<T extends Float32Array | Float64Array | Int32Array |
   return new (Elements ?? Uint8Array)(array) as T;
 }
 
-/** `privateCopy` of the index and float64 arrays directly in a record; its other fields stay. */
+const COPIED = [Int32Array, Float64Array, Float32Array, Uint8Array];
+
+/** `privateCopy` of the typed arrays directly in a record; its other fields stay. */
 export function privateCopies<T extends object>(record: T): T {
   const entries = Object.entries(record).map(([name, value]) => [
     name,
-    value instanceof Int32Array || value instanceof Float64Array ? privateCopy(value) : value,
+    COPIED.some((kind) => value instanceof kind) ? privateCopy(value) : value,
   ]);
   return Object.fromEntries(entries) as T;
 }

@@ -39,6 +39,11 @@ export class Fields {
     return this.#path ? `${this.#path}.${name}` : name;
   }
 
+  /** Own keys, for objects whose names the caller chose. */
+  keys(): string[] {
+    return Object.keys(this.#object);
+  }
+
   /** The field's value; `undefined` where it is absent. */
   take(name: string): unknown {
     this.#known.add(name);

@@ -4,8 +4,10 @@ import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/estimator.js';
+import { creditInputs } from '../estimator/inputs.js';
 import { countDenominators, type Denominators } from './denominators.js';
-import { type CreditRows, SIGNAL_NAMES } from './rows.js';
+import { firstTurns, pick, pickSignals, pickTrajectories } from './packed.js';
+import { type CreditRows, rowsOf } from './rows.js';
 import type { Signals } from './signals.js';
 import type { GroupStats } from './turn_statistics.js';
 
@@ -17,28 +19,37 @@ export interface SliceOptions {
   denominators?: 'keep' | 'own' | undefined;
 }
 
-interface Parts {
-  estimator: Estimator;
-  signals: Signals;
-  trajectoryIds: Float64Array;
+/** What credit assignment found, per turn or per loss token. */
+export interface CreditValues {
   advantages: Float64Array;
   clipScale: Float64Array;
+  ratioTargets: Float64Array | null;
   normalizedSignal: Float64Array;
+}
+
+interface Parts extends CreditValues {
+  estimator: Estimator;
+  level: 'turn' | 'token';
+  signals: Signals;
+  trajectoryIds: Float64Array;
   denominators: Denominators;
   groupStats: readonly GroupStats[];
 }
 
 /**
- * The result of credit assignment: one advantage and one clip scale per turn, and the global denominators that every
+ * The result of credit assignment: an advantage and a clip scale per turn (or loss token), and the global denominators that every
  * micro-batch of this batch must use.
  */
 export class Credit {
   readonly estimator: Estimator;
-  /** [K] */
+  /** What the arrays below have an entry for: turns, or loss tokens (those outside the loss are left out) where a channel is per token. */
+  readonly level: 'turn' | 'token';
   readonly advantages: Float64Array;
-  /** [K] scale of the clip range; 1 where the estimator does not adapt it. */
+  /** Scale of the clip range; 1 where the estimator does not adapt it. */
   readonly clipScale: Float64Array;
-  /** [K] the normalised signal of the channel that the estimator adapts by (else its first turn-level channel); NaN = none. */
+  /** What steers the gate l1-target; null without it. */
+  readonly ratioTargets: Float64Array | null;
+  /** The normalised signal of the channel that the estimator adapts by (else its first one finer than a trajectory); NaN = none. */
   readonly normalizedSignal: Float64Array;
   readonly denominators: Denominators;
   /** One entry per channel. */
@@ -52,8 +63,10 @@ export class Credit {
   /** @internal Use estimateAdvantages. */
   constructor(parts: Parts) {
     this.estimator = parts.estimator;
+    this.level = parts.level;
     this.advantages = parts.advantages;
     this.clipScale = parts.clipScale;
+    this.ratioTargets = parts.ratioTargets;
     this.normalizedSignal = parts.normalizedSignal;
     this.denominators = parts.denominators;
     this.groupStats = parts.groupStats;
@@ -62,7 +75,7 @@ export class Credit {
     Object.freeze(this);
   }
 
-  /** K. */
+  /** Turns or loss tokens. */
   get count(): number {
     return this.advantages.length;
   }
@@ -70,6 +83,11 @@ export class Credit {
   /** [M] id of each trajectory: its position, unless `trajectoryIds` were given. */
   get trajectoryIds(): Float64Array {
     return this.#trajectoryIds.slice();
+  }
+
+  /** [M] prompt id of each trajectory. @internal */
+  get groups(): Int32Array {
+    return this.#signals.groups;
   }
 
   /**
@@ -83,42 +101,20 @@ export class Credit {
     const fields = new Fields(options, 'options');
     const own = fields.oneOf('denominators', ['keep', 'own'], 'keep') === 'own';
     fields.end();
-    const picked = this.#positionsOf(trajectories);
-    const { turns, groups, outcome, turnRewards, informationGain } = this.#signals;
-    const first = this.#first();
-    const kept: number[] = [];
-    const newTrajectory: number[] = [];
-    for (const [i, m] of picked.entries()) {
-      for (let k = first[m]; k < first[m + 1]; k++) {
-        kept.push(k);
-        newTrajectory.push(i);
-      }
-    }
-    const ofTurns = (values: Float64Array) => Float64Array.from(kept, (k) => values[k]);
-    const ofTurnsInt = (values: Int32Array) => Int32Array.from(kept, (k) => values[k]);
-    const ofTrajectories = (values: Float64Array) => Float64Array.from(picked, (m) => values[m]);
-    const slicedTurns: Turns = {
-      count: kept.length,
-      starts: ofTurnsInt(turns.starts),
-      ends: ofTurnsInt(turns.ends),
-      tokens: ofTurnsInt(turns.tokens),
-      trajectory: Int32Array.from(newTrajectory),
-      index: ofTurnsInt(turns.index),
-    };
+    const kept = this.#positionsOf(trajectories);
+    const picked = pickTrajectories(this.#signals.turns, this.#first(), kept);
+    const signals = pickSignals(this.#signals, picked, creditInputs(this.estimator));
+    const values = picked.positions[this.level];
     return new Credit({
       estimator: this.estimator,
-      signals: {
-        turns: slicedTurns,
-        groups: Int32Array.from(picked, (m) => groups[m]),
-        outcome: outcome && ofTrajectories(outcome),
-        turnRewards: turnRewards && ofTurns(turnRewards),
-        informationGain: informationGain && ofTurns(informationGain),
-      },
-      trajectoryIds: ofTrajectories(this.#trajectoryIds),
-      advantages: ofTurns(this.advantages),
-      clipScale: ofTurns(this.clipScale),
-      normalizedSignal: ofTurns(this.normalizedSignal),
-      denominators: own ? countDenominators(slicedTurns) : this.denominators,
+      level: this.level,
+      signals,
+      trajectoryIds: pick(this.#trajectoryIds, kept),
+      advantages: pick(this.advantages, values),
+      clipScale: pick(this.clipScale, values),
+      ratioTargets: this.ratioTargets && pick(this.ratioTargets, values),
+      normalizedSignal: pick(this.normalizedSignal, values),
+      denominators: own ? countDenominators(signals.turns, signals.groups) : this.denominators,
       groupStats: this.groupStats,
     });
   }
@@ -158,23 +154,7 @@ export class Credit {
    * `estimateAdvantages.fromRows`, which yields the same bits for any number of parts in any order.
    */
   rows(): CreditRows {
-    const { turns, groups, outcome, turnRewards, informationGain } = this.#signals;
-    const plain = (values: Float64Array | undefined) =>
-      values ? Array.from(values, (value) => (Number.isNaN(value) ? null : value)) : null;
-    const first = this.#first();
-    return {
-      version: 1,
-      signals: SIGNAL_NAMES.filter((name) => this.#signals[name] !== null),
-      trajectories: Array.from(groups, (group, m) => ({
-        id: this.#trajectoryIds[m],
-        group,
-        outcome: outcome && (Number.isNaN(outcome[m]) ? null : outcome[m]),
-        index: Array.from(turns.index.subarray(first[m], first[m + 1])),
-        tokens: Array.from(turns.tokens.subarray(first[m], first[m + 1])),
-        turnRewards: plain(turnRewards?.subarray(first[m], first[m + 1])),
-        informationGain: plain(informationGain?.subarray(first[m], first[m + 1])),
-      })),
-    };
+    return rowsOf(this.#signals, this.#trajectoryIds, this.#first(), creditInputs(this.estimator));
   }
 
   /**
@@ -198,12 +178,4 @@ export class Credit {
       }
     }
   }
-}
-
-/** [M+1] first turn of each trajectory, K at the end. */
-function firstTurns(turns: Turns, trajectories: number): Int32Array {
-  const first = new Int32Array(trajectories + 1);
-  for (let k = 0; k < turns.count; k++) first[turns.trajectory[k] + 1]++;
-  for (let m = 0; m < trajectories; m++) first[m + 1] += first[m];
-  return first;
 }

@@ -14,9 +14,16 @@ export interface Denominators {
   readonly turns: number;
   /** Trajectories with a loss token. */
   readonly sequences: number;
+  /** Prompts with a loss token; 0 where no groups were given. They add up over parts that share no prompt. */
+  readonly prompts: number;
 }
 
-export function countDenominators(turns: Turns): Denominators {
+/** Denominators from elsewhere, which may have been counted without prompts. */
+export type DenominatorsInput = Omit<Denominators, 'prompts'> & Partial<Pick<Denominators, 'prompts'>>;
+
+/** @param groups [M] prompt of each trajectory, where known */
+export function countDenominators(turns: Turns, groups: Int32Array | null): Denominators {
+  const prompts = new Set<number>();
   let tokens = 0;
   let withTokens = 0;
   let sequences = 0;
@@ -25,28 +32,43 @@ export function countDenominators(turns: Turns): Denominators {
     if (turns.tokens[k] === 0) continue;
     tokens += turns.tokens[k];
     withTokens++;
-    if (turns.trajectory[k] !== last) sequences++;
+    if (turns.trajectory[k] !== last) {
+      sequences++;
+      if (groups) prompts.add(groups[turns.trajectory[k]]);
+    }
     last = turns.trajectory[k];
   }
-  return Object.freeze({ tokens, turns: withTokens, sequences });
+  return Object.freeze({ tokens, turns: withTokens, sequences, prompts: prompts.size });
 }
 
 /** Checks a denominators object. @param least counts of a part that they include. */
 export function readDenominators(value: unknown, path: string, least?: Denominators): Denominators {
   const fields = new Fields(value, path);
-  const count = (name: keyof Denominators) => fields.number(name, { integer: true, min: least?.[name] ?? 0 });
-  const result = { tokens: count('tokens'), turns: count('turns'), sequences: count('sequences') };
+  const count = (name: 'tokens' | 'turns' | 'sequences') =>
+    fields.number(name, { integer: true, min: least?.[name] ?? 0 });
+  const result = {
+    tokens: count('tokens'),
+    turns: count('turns'),
+    sequences: count('sequences'),
+    // Most losses do not ask for it, so parts that were counted without groups are welcome.
+    prompts: fields.number('prompts', { integer: true, min: 0 }, least?.prompts ?? 0),
+  };
   fields.end();
   return Object.freeze(result);
 }
 
 /** Adds the denominators of micro-batches or ranks whose trajectories are different ones. */
-export function sumDenominators(parts: readonly Denominators[]): Denominators {
+export function sumDenominators(parts: readonly DenominatorsInput[]): Denominators {
   if (!Array.isArray(parts)) {
     const expected = 'an array of denominators';
     throw new InvalidInputError({ code: 'ERR_TYPE', path: 'parts', expected, received: describe(parts) });
   }
   const read = parts.map((part, i) => readDenominators(part, `parts[${i}]`));
   const sum = (name: keyof Denominators) => read.reduce((total, part) => total + part[name], 0);
-  return Object.freeze({ tokens: sum('tokens'), turns: sum('turns'), sequences: sum('sequences') });
+  return Object.freeze({
+    tokens: sum('tokens'),
+    turns: sum('turns'),
+    sequences: sum('sequences'),
+    prompts: sum('prompts'),
+  });
 }

@@ -1,15 +1,24 @@
 import { type Device, selectBackend } from '../backend/select.js';
-import { checkAttached, float64, type Integers, type Mask, privateCopies, privateCopy } from '../check/arrays.js';
+import { checkAttached, float64, type Integers, type Mask, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
 import { readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
-import { estimator as checkEstimator, type Estimator, type EstimatorInput } from '../estimator/estimator.js';
+import {
+  estimator as checkEstimator,
+  type Estimator,
+  type EstimatorInput,
+  withCustom,
+} from '../estimator/estimator.js';
+import { creditInputs, isPerToken } from '../estimator/inputs.js';
+import { assignCredit } from './assign_credit.js';
 import { Credit, type TrajectoryIds } from './credit.js';
+import { type CustomFunctions, readCustom } from './custom.js';
 import { countDenominators } from './denominators.js';
+import { packSignals } from './packed.js';
 import { type CreditRows, mergeRows } from './rows.js';
 import { type CreditSignals, readSignals, type Signals } from './signals.js';
-import { checkFiniteCredit, groupStats, statisticsError, turnStatisticsArgs } from './turn_statistics.js';
+import { groupStats } from './turn_statistics.js';
 
 export interface EstimateAdvantagesInput extends CreditSignals {
   /** From segmentTurns. May be left out, with trajectoryOffsets, where the estimator needs no turns: a trajectory is then one turn. */
@@ -18,11 +27,14 @@ export interface EstimateAdvantagesInput extends CreditSignals {
   trajectoryOffsets?: Integers | undefined;
   /** [N] checked against turns. */
   actionMask?: Mask | undefined;
+  /** [N] Only for estimators that penalise the KL divergence in the reward. */
+  oldLogProbs?: Float32Array | undefined;
+  refLogProbs?: Float32Array | undefined;
   /** [M] ids that are unique over all parts of a data-parallel batch. Default: positions. */
   trajectoryIds?: TrajectoryIds | undefined;
 }
 
-export interface EstimateAdvantagesOptions {
+export interface EstimateAdvantagesOptions extends CustomFunctions {
   device?: Device | undefined;
 }
 
@@ -40,11 +52,13 @@ function estimate(
   const checked = checkEstimator(estimator);
   const fields = new Fields(input, '', 'input');
   const layout = readLayout(fields, undefined);
-  const signals = readSignals(fields, checked, layout);
+  const logProbs = { oldLogProbs: fields.take('oldLogProbs'), refLogProbs: fields.take('refLogProbs') };
+  const signals = readSignals(fields, checked, layout, undefined, logProbs);
   const rawIds = fields.take('trajectoryIds');
   fields.end();
   const ids = rawIds === undefined ? positions(signals.groups.length) : readIds(rawIds, signals.groups.length);
-  return run(ownCopies(signals), ids, checked, options);
+  // A Credit outlives the call, and the caller may fill these arrays with the next batch.
+  return run(packSignals(signals, creditInputs(checked)), ids, checked, options);
 }
 
 /**
@@ -67,26 +81,18 @@ export const estimateAdvantages = Object.assign(estimate, { fromRows });
 function run(signals: Signals, trajectoryIds: Float64Array, estimator: Estimator, options: EstimateAdvantagesOptions) {
   const optionFields = new Fields(options, 'options');
   const backend = selectBackend(optionFields.take('device'));
+  const custom = readCustom(optionFields, estimator);
   optionFields.end();
-  const args = turnStatisticsArgs(signals, estimator);
-  const status = backend.ops.turnStatistics(args);
-  if (status.code !== 'ok') throw statisticsError(status, backend.name);
-  checkFiniteCredit(args.advantages);
+  const { statistics, ...values } = assignCredit(signals, estimator, backend, custom);
   return new Credit({
-    estimator,
+    estimator: withCustom(estimator, custom.stages),
+    level: isPerToken(estimator) ? 'token' : 'turn',
     signals,
     trajectoryIds,
-    advantages: args.advantages,
-    clipScale: args.clipScale,
-    normalizedSignal: args.normalizedSignal,
-    denominators: countDenominators(signals.turns),
-    groupStats: Object.freeze(groupStats(args)),
+    ...values,
+    denominators: countDenominators(signals.turns, signals.groups),
+    groupStats: groupStats(statistics, estimator),
   });
-}
-
-/** A Credit outlives the call, and the caller may fill these arrays with the next batch. */
-function ownCopies(signals: Signals): Signals {
-  return { ...privateCopies(signals), turns: privateCopies(signals.turns) };
 }
 
 function positions(count: number): Float64Array {

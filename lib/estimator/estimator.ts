@@ -1,12 +1,22 @@
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
+import { checkComposition } from './composition.js';
 import { type Aggregate, readAggregate } from './stages/aggregate.js';
-import { type Channel, type ChannelInput, readChannel, requireChannel } from './stages/channel.js';
-import { type Combine, readCombine } from './stages/combine.js';
+import { type Channel, type ChannelInput, readChannel } from './stages/channel.js';
+import { type Combine, type Modulate, readCombine, readModulate, readWhiten, type Whiten } from './stages/combine.js';
 import { type Gate, type GateInput, readGate } from './stages/gate.js';
 import { type Kl, type KlInput, readKl } from './stages/kl.js';
 import { type Ratio, type RatioInput, readRatio } from './stages/ratio.js';
+import { readWeights, type Weight, type WeightInput } from './stages/weights.js';
+
+/** An entropy bonus: loss - coef * entropy, averaged like the surrogate; its gradient goes through the logits. */
+export interface Entropy {
+  coef: number;
+}
+
+/** A stage of credit that a function took over, so that the data alone does not say what was computed. */
+export type CustomStage = 'advantage' | 'clipRange';
 
 /**
  * A method, as data: which signals, normalised over whom, accumulated how; which ratio, clipped how, averaged over what.
@@ -17,10 +27,16 @@ export interface Estimator {
   readonly name: string;
   readonly channels: readonly Channel[];
   readonly combine: Combine;
+  readonly modulate: Modulate | null;
+  readonly whiten: Whiten | null;
   readonly ratio: Ratio;
   readonly gate: Gate;
+  readonly weights: readonly Weight[];
   readonly kl: Kl | null;
+  readonly entropy: Entropy | null;
   readonly aggregate: Aggregate;
+  /** Only where the credit was made by functions (options of estimateAdvantages). */
+  readonly custom?: readonly CustomStage[];
 }
 
 /** What `estimator` takes: defaults may be left out. */
@@ -30,13 +46,22 @@ export interface EstimatorInput {
   channels: readonly ChannelInput[];
   /** Default: sum. */
   combine?: Combine;
+  /** Default: null. */
+  modulate?: Modulate | null;
+  /** Default: null. */
+  whiten?: Whiten | null;
   /** Default: token level. */
   ratio?: RatioInput;
   gate: GateInput;
+  /** Default: none. */
+  weights?: readonly WeightInput[];
   /** Default: null, no KL term. */
   kl?: KlInput | null;
+  /** Default: null, no bonus. */
+  entropy?: Entropy | null;
   /** Default: 'token-mean'. */
   aggregate?: Aggregate;
+  custom?: readonly CustomStage[];
 }
 
 const checked = new WeakSet<object>();
@@ -47,26 +72,56 @@ const MAX_CHANNELS = 8;
 /**
  * Checks a definition, fills in the defaults and freezes it.
  *
- * @throws InvalidInputError with the path of the stage: a missing or unknown field, a value out of range, an option without effect.
+ * @throws InvalidInputError with the path of the stage: a missing or unknown field, a value out of range, an option without effect, stages that do
+ * not fit together; ERR_ESTIMATOR for one whose credit was made by functions.
  */
 export function estimator(definition: EstimatorInput): Estimator {
   if (typeof definition === 'object' && definition !== null && checked.has(definition)) return definition as Estimator;
   const fields = new Fields(definition, '', 'estimator');
+  refuseCustom(fields.take('custom'));
   const version = fields.number('version', { integer: true, min: 1, max: 1 }, 1) as 1;
   const name = fields.string('name');
   const channels = readChannels(fields.required('channels', 'an array of 1 to 8 channels'));
-  const combine = fields.has('combine') ? fields.object('combine', readCombine) : { kind: 'sum' as const };
-  const ratio = fields.has('ratio')
-    ? fields.object('ratio', readRatio)
-    : readRatio(new Fields({ level: 'token' }, 'ratio'));
-  const gate = fields.object('gate', readGate);
-  const kl = (fields.take('kl') ?? null) === null ? null : fields.object('kl', readKl);
-  const aggregate = readAggregate(fields, 'token-mean');
+  const ifGiven = <T>(stage: string, read: (f: Fields) => T): T | null =>
+    (fields.take(stage) ?? null) === null ? null : fields.object(stage, read);
+  const result: Estimator = {
+    version,
+    name,
+    channels,
+    combine: ifGiven('combine', readCombine) ?? { kind: 'sum' },
+    modulate: ifGiven('modulate', readModulate),
+    whiten: ifGiven('whiten', readWhiten),
+    ratio: ifGiven('ratio', readRatio) ?? readRatio(new Fields({ level: 'token' }, 'ratio')),
+    gate: fields.object('gate', readGate),
+    weights: readWeights(fields),
+    kl: ifGiven('kl', readKl),
+    entropy: ifGiven('entropy', (f) => ({ coef: f.number('coef', { above: 0 }) })),
+    aggregate: readAggregate(fields, 'token-mean'),
+  };
   fields.end();
-  if (gate.adapt !== null) requireChannel(channels, gate.adapt.signal, 'gate.adapt.signal');
-  const result: Estimator = { version, name, channels, combine, ratio, gate, kl, aggregate };
+  checkComposition(result);
+  return remember(result);
+}
+
+/** The same estimator, marked as one whose credit came from functions. */
+export function withCustom(base: Estimator, custom: readonly CustomStage[]): Estimator {
+  return custom.length === 0 ? base : remember({ ...base, custom: [...custom] });
+}
+
+function remember(result: Estimator): Estimator {
   checked.add(deepFreeze(result));
   return result;
+}
+
+function refuseCustom(custom: unknown): void {
+  if (custom === undefined || (Array.isArray(custom) && custom.length === 0)) return;
+  throw new InvalidInputError({
+    code: 'ERR_ESTIMATOR',
+    path: 'custom',
+    expected: 'an estimator that is data alone',
+    received: Array.isArray(custom) ? `credit made by the functions ${custom.join(', ')}` : describe(custom),
+    hint: 'Take out `custom` and give the same functions as options of estimateAdvantages',
+  });
 }
 
 function readChannels(value: unknown): Channel[] {

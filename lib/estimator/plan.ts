@@ -1,51 +1,65 @@
 /** From an estimator (stages, unions, null = off) to the flat records that ops take. */
-import type { SurrogateArgs, TurnStatisticsArgs } from '../ops.js';
+import type { Level, SurrogateArgs, TurnStatisticsArgs } from '../ops.js';
 import type { Estimator } from './estimator.js';
+import { isPerToken, pathOf } from './inputs.js';
 import { aggregateArgs } from './stages/aggregate.js';
-import { channelArgs, channelNeeds, type Needs, requireChannel } from './stages/channel.js';
-import { gateArgs } from './stages/gate.js';
+import { type Channel, channelArgs, termOf } from './stages/channel.js';
+import { modulationArgs, whitenArgs } from './stages/combine.js';
+import { adaptOf, gateArgs } from './stages/gate.js';
 import { klArgs } from './stages/kl.js';
 import { ratioArgs } from './stages/ratio.js';
+import { weightArgs } from './stages/weights.js';
 
 type CreditPlan = Pick<
   TurnStatisticsArgs,
-  'channels' | 'combine' | 'joinGamma' | 'normalizedChannel' | 'clipScaleBeta'
+  'channels' | 'combine' | 'joinGamma' | 'modulation' | 'whiten' | 'normalizedChannel' | 'clipScaleBeta' | 'resultLevel'
 >;
 
-export function creditPlan({ channels, combine, gate }: Estimator): CreditPlan {
-  // Without an adaptive clip range the first turn-level channel is the one worth looking at.
-  const shown = channels.findIndex((channel) => channel.signal.kind !== 'outcome');
+/** The arrays of a batch by path (`creditInputs`). */
+export type SignalArrays = Readonly<Record<string, Float64Array | Float32Array | Int32Array | Uint8Array>>;
+
+export function creditPlan(estimator: Estimator, arrays: SignalArrays): CreditPlan {
+  const { channels, combine, modulate, whiten, gate } = estimator;
+  const adapt = adaptOf(gate);
+  // Without an adaptive clip range the first channel finer than a trajectory is the one worth looking at.
+  const shown = channels.findIndex(({ signal }) => signal.level !== 'sequence');
   return {
-    channels: channels.map(channelArgs),
+    channels: channels.map((channel) => channelArgs(channel, arraysOf(channel, arrays))),
     combine: combine.kind,
     joinGamma: combine.kind === 'join' ? combine.gamma : 0,
-    normalizedChannel: gate.adapt
-      ? requireChannel(channels, gate.adapt.signal, 'gate.adapt.signal')
-      : Math.max(shown, 0),
-    clipScaleBeta: gate.adapt?.beta ?? 0,
+    modulation: modulationArgs(modulate),
+    whiten: whitenArgs(whiten),
+    normalizedChannel: adapt?.channel ?? Math.max(shown, 0),
+    clipScaleBeta: adapt?.beta ?? 0,
+    resultLevel: isPerToken(estimator) ? 'token' : 'turn',
   };
 }
 
-type LossPlan = Pick<SurrogateArgs, 'ratio' | 'gate' | 'kl' | 'aggregate' | 'horizon'>;
-
-export function lossPlan({ ratio, gate, kl, aggregate }: Estimator): LossPlan {
-  return { ratio: ratioArgs(ratio), gate: gateArgs(gate), kl: klArgs(kl), ...aggregateArgs(aggregate) };
-}
-
-/** The signals that the caller must give. */
-export function needs({ channels, combine }: Estimator): Needs {
-  const all = channels.map(channelNeeds);
+function arraysOf(channel: Channel, arrays: SignalArrays) {
+  const of = (level: Level) => {
+    const term = termOf(channel, level);
+    return term === undefined ? null : (arrays[pathOf(term)] as Float64Array);
+  };
+  const { accumulate, center, group } = channel;
   return {
-    outcome: all.some((n) => n.outcome),
-    turnRewards: all.some((n) => n.turnRewards),
-    informationGain: all.some((n) => n.informationGain),
-    turns: combine.kind === 'join' || all.some((n) => n.turns),
+    trajectorySignal: of('sequence'),
+    turnSignal: of('turn'),
+    tokenSignal: of('token'),
+    values: accumulate?.kind === 'gae' ? (arrays.values as Float64Array) : null,
+    baseline: center.kind === 'given' ? (arrays.baseline as Float64Array) : null,
+    keys: group.kind === 'prompt-key' ? (arrays[`keys.${group.key}`] as Int32Array) : null,
   };
 }
 
-/** Whether a finite information gain on a last turn contradicts the estimator (that turn carries the outcome). */
-export function lastTurnCarriesOutcome({ channels }: Estimator): boolean {
-  return channels.some(
-    ({ signal }) => signal.kind === 'joined' || (signal.kind === 'information-gain' && signal.lastTurn === 'outcome'),
-  );
+type LossPlan = Pick<SurrogateArgs, 'ratio' | 'gate' | 'weights' | 'kl' | 'entropyCoef' | 'aggregate' | 'horizon'>;
+
+export function lossPlan({ ratio, gate, weights, kl, entropy, aggregate }: Estimator): LossPlan {
+  return {
+    ratio: ratioArgs(ratio),
+    gate: gateArgs(gate),
+    weights: weights.map(weightArgs),
+    kl: klArgs(kl),
+    entropyCoef: entropy?.coef ?? 0,
+    ...aggregateArgs(aggregate),
+  };
 }

@@ -1,4 +1,5 @@
 import type { GroupStats } from '../credit/turn_statistics.js';
+import type { Estimator } from '../estimator/estimator.js';
 import { METRIC_SLOTS, type MetricSlot } from '../ops.js';
 
 /** What happened in a call. Fractions and means are over the loss tokens of this batch; 0 where there are none. */
@@ -6,9 +7,10 @@ export interface Metrics {
   /** loss = lossNumerator / lossDenominator (0 where the denominator is 0). Numerators of micro-batches add up. */
   readonly lossNumerator: number;
   readonly lossDenominator: number;
-  /** The two parts of lossNumerator. */
+  /** The three parts of lossNumerator. */
   readonly policyNumerator: number;
   readonly klNumerator: number;
+  readonly entropyNumerator: number;
   /** Loss tokens of this batch. */
   readonly tokens: number;
   /** `clipFractionLow + clipFractionHigh`: tokens whose gradient the clip range switched off (dual clip is counted apart). */
@@ -21,6 +23,18 @@ export interface Metrics {
   readonly approxKlK1: number;
   /** KL(old ‖ current) by k3: mean of exp(x) - 1 - x, x = current - old, in nats. */
   readonly approxKl: number;
+  /** Tokens that a mask (gate `mask`, rejection, off-policy mask, weight 0) took out of the surrogate. */
+  readonly maskedFraction: number;
+  /** The product of a token's weights, over tokens; null without weights. */
+  readonly weights: {
+    readonly min: number;
+    readonly mean: number;
+    readonly max: number;
+    /** (Σw)² / Σw² / tokens, in [0, 1]. */
+    readonly effectiveSampleSize: number;
+    /** Share of tokens whose importance weight was cut. */
+    readonly truncatedFraction: number;
+  } | null;
   /** Mean of the KL term's estimator to the reference; null without one. */
   readonly kl: number | null;
   /** Mean entropy of the policy in nats; null from log-probs. */
@@ -46,7 +60,7 @@ export interface Metrics {
 }
 
 interface Context {
-  hasReference: boolean;
+  estimator: Estimator;
   hasEntropy: boolean;
   underflowed: number;
   groups: readonly GroupStats[] | null;
@@ -59,12 +73,15 @@ export function makeMetrics(slots: Float64Array, context: Context): Metrics {
   const at = (slot: MetricSlot) => slots[METRIC_SLOTS.indexOf(slot)];
   const tokens = at('tokens');
   const mean = (slot: MetricSlot) => (tokens === 0 ? 0 : at(slot) / tokens);
-  const squares = at('ratioSquareSum');
+  const sampleSize = (sum: MetricSlot, squares: MetricSlot) =>
+    at(squares) === 0 ? 0 : at(sum) ** 2 / at(squares) / tokens;
+  const weighted = context.estimator.weights.length > 0 && tokens > 0;
   return Object.freeze({
     lossNumerator: at('lossNumerator'),
     lossDenominator: at('lossDenominator'),
     policyNumerator: at('policyNumerator'),
     klNumerator: at('klNumerator'),
+    entropyNumerator: at('entropyNumerator'),
     tokens,
     clipFraction: mean('clippedLow') + mean('clippedHigh'),
     clipFractionLow: mean('clippedLow'),
@@ -72,10 +89,20 @@ export function makeMetrics(slots: Float64Array, context: Context): Metrics {
     clipFractionDual: mean('clippedDual'),
     approxKlK1: mean('oldKlK1Sum'),
     approxKl: mean('oldKlK3Sum'),
-    kl: context.hasReference ? mean('klSum') : null,
+    maskedFraction: mean('masked'),
+    weights: weighted
+      ? Object.freeze({
+          min: at('weightMin'),
+          mean: mean('weightSum'),
+          max: at('weightMax'),
+          effectiveSampleSize: sampleSize('weightSum', 'weightSquareSum'),
+          truncatedFraction: mean('truncatedWeights'),
+        })
+      : null,
+    kl: context.estimator.kl === null ? null : mean('klSum'),
     entropy: context.hasEntropy ? mean('entropySum') : null,
     ratio: tokens === 0 ? null : Object.freeze({ min: at('ratioMin'), mean: mean('ratioSum'), max: at('ratioMax') }),
-    effectiveSampleSize: squares === 0 ? 0 : at('ratioSum') ** 2 / squares / tokens,
+    effectiveSampleSize: sampleSize('ratioSum', 'ratioSquareSum'),
     clampedLogRatios: at('clampedLogRatio'),
     clampedKl: at('clampedKl'),
     nonFinite: at('nonFinite'),

@@ -1,5 +1,6 @@
 import { float32, privateCopy } from '../check/arrays.js';
 import { Fields } from '../check/fields.js';
+import { type CustomFunctions, readCustom } from '../credit/custom.js';
 import { checkFiniteCredit, groupStats, statisticsError } from '../credit/turn_statistics.js';
 import { turnsArgs } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
@@ -25,7 +26,7 @@ import { AFTERWARDS, statusError } from './status.js';
 /** The array kind of the gradient is that of the input: a tensor gives a tensor of its dtype and shape. */
 type Like<L extends Logits> = L extends Tensor<infer D extends FloatDType> ? Tensor<D> : Float32Array;
 
-export interface LogitsOptions<L extends Logits = Logits> extends CallOptions {
+export interface LogitsOptions<L extends Logits = Logits> extends CallOptions, CustomFunctions {
   /** softmax(logits / temperature). Default 1. */
   temperature?: number | undefined;
   /** Overwrite logits with their gradient. */
@@ -41,7 +42,7 @@ export interface LogitsOptions<L extends Logits = Logits> extends CallOptions {
   rowScale?: 'applied' | 'deferred' | undefined;
 }
 
-export interface LogProbsOptions extends CallOptions {
+export interface LogProbsOptions extends CallOptions, CustomFunctions {
   /** Multiplies the gradient. Default 1. */
   gradScale?: number | undefined;
   /** Where to write the gradient. */
@@ -125,14 +126,17 @@ function prepare(
   const nonFinite = fields.oneOf('nonFinite', NON_FINITE, 'throw');
   const signal = readSignal(fields, asynchronous);
   const gradScale = fields.number('gradScale', { min: -3e38, max: 3e38 }, 1);
-  const checked = readBatch(batch, estimator, { asynchronous, finite: nonFinite !== 'propagate' });
-  const call = { backend, nonFinite, signal, gradScale, asynchronous };
+  const custom = readCustom(fields, estimator);
+  const finite = nonFinite !== 'propagate';
+  const checked = readBatch(batch, { estimator, backend, custom, asynchronous, finite });
+  const call = { estimator, backend, nonFinite, signal, gradScale, asynchronous };
   return checked.logits === null
-    ? fromLogProbs(checked, estimator, fields, call)
-    : fromLogits({ ...checked, logits: checked.logits }, estimator, fields, call);
+    ? fromLogProbs(checked, fields, call)
+    : fromLogits({ ...checked, logits: checked.logits }, fields, call);
 }
 
 interface Call {
+  estimator: Estimator;
   backend: Prepared<unknown>['backend'];
   nonFinite: NonFinite;
   signal: AbortSignal | null;
@@ -140,23 +144,38 @@ interface Call {
   asynchronous: boolean;
 }
 
-function surrogateArgs(batch: Batch, logProbs: Float32Array, estimator: Estimator, call: Call): SurrogateArgs {
+function surrogateArgs(batch: Batch, logProbs: Float32Array, call: Call): SurrogateArgs {
+  const { estimator, asynchronous } = call;
+  const { denominator, oldLogProbs, rolloutLogProbs, refLogProbs, tokenWeights } = batch.given;
+  const kept = (values: Float32Array | null) => values && keep(values, asynchronous);
+  const compared = denominator === 'oldLogProbs' ? oldLogProbs : rolloutLogProbs;
   return {
     logProbs,
-    oldLogProbs: keep(batch.oldLogProbs, call.asynchronous),
-    refLogProbs: batch.refLogProbs && keep(batch.refLogProbs, call.asynchronous),
+    oldLogProbs: keep(compared!, asynchronous),
+    refLogProbs: estimator.kl === null ? null : kept(refLogProbs),
+    rolloutLogProbs: denominator === 'oldLogProbs' ? kept(rolloutLogProbs) : null,
     entropy: null,
+    tokenWeights: tokenWeights && keep(tokenWeights, asynchronous),
     actionMask: batch.actionMask,
     turns: turnsArgs(batch.turns),
+    groups: batch.credit.groups,
     advantageLevel: batch.credit.level,
     advantages: batch.credit.advantages,
     clipScale: batch.credit.clipScale,
+    ratioTargets: batch.credit.ratioTargets,
     ...lossPlan(estimator),
     denominators: { ...batch.credit.denominators },
     nonFinite: call.nonFinite,
     coefficients: new Float64Array(batch.tokens),
+    entropyCoefficients: null,
     metrics: new Float64Array(METRIC_SLOTS.length),
   };
+}
+
+/** The float inputs of the loss, under the names that the caller knows them by. */
+function namedInputs({ given }: Batch, args: SurrogateArgs) {
+  const { logProbs, refLogProbs, rolloutLogProbs, tokenWeights } = args;
+  return { logProbs, refLogProbs, rolloutLogProbs, tokenWeights, [given.denominator]: args.oldLogProbs };
 }
 
 /** A loss over 0 of anything is 0, not NaN. Inputs were finite, so a loss that is not has overflowed: an estimator without clamps. */
@@ -172,7 +191,7 @@ function lossOf({ lossNumerator, lossDenominator }: Metrics, { nonFinite }: Call
   });
 }
 
-function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: Call): Prepared<LogProbsResult> {
+function fromLogProbs(batch: Batch, fields: Fields, call: Call): Prepared<LogProbsResult> {
   const out = fields.take('out');
   fields.end('The batch has logProbs; temperature, inPlace and rowScale belong to logits');
   const target = readOutLogProbs(out, batch.tokens);
@@ -182,26 +201,25 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
   if (statistics) {
     const status = call.backend.ops.turnStatistics(statistics);
     if (status.code !== 'ok') throw statisticsError(status, call.backend.name);
-    checkFiniteCredit(statistics.advantages);
+    checkFiniteCredit(statistics);
   }
   const logProbs = keep(batch.logProbs!, call.asynchronous);
-  const args = surrogateArgs(batch, logProbs, estimator, call);
-  if (target) checkApart(target, { logProbs, oldLogProbs: args.oldLogProbs, refLogProbs: args.refLogProbs });
+  const args = surrogateArgs(batch, logProbs, call);
+  const inputs = namedInputs(batch, args);
+  if (target) checkApart(target, inputs);
   return {
     backend: call.backend,
     op: 'surrogate',
     args,
     signal: call.signal,
     finish(status) {
-      const { oldLogProbs, refLogProbs } = args;
-      const inputs = { oldLogProbs, refLogProbs, logProbs };
       const device = call.backend.name;
       if (status.code !== 'ok') throw statusError(status, { op: 'policyLoss', device, inputs, inPlace: false });
       const metrics = makeMetrics(args.metrics, {
-        hasReference: refLogProbs !== null,
+        estimator: call.estimator,
         hasEntropy: false,
         underflowed: 0,
-        groups: groupsOf(batch),
+        groups: groupsOf(batch, call),
         temperature: null,
         backend: device,
       });
@@ -214,8 +232,8 @@ function fromLogProbs(batch: Batch, estimator: Estimator, fields: Fields, call: 
   };
 }
 
-function groupsOf({ credit }: Batch): Metrics['groups'] {
-  return credit.statistics ? Object.freeze(groupStats(credit.statistics)) : credit.groupStats;
+function groupsOf({ credit }: Batch, { estimator }: Call): Metrics['groups'] {
+  return credit.statistics ? groupStats(credit.statistics, estimator) : credit.groupStats;
 }
 
 function readOutLogProbs(out: unknown, tokens: number): Float32Array | null {
@@ -228,17 +246,17 @@ function readOutLogProbs(out: unknown, tokens: number): Float32Array | null {
 
 type BatchOfLogits = Batch & { logits: Rows };
 
-function fromLogits(
-  batch: BatchOfLogits,
-  estimator: Estimator,
-  fields: Fields,
-  call: Call,
-): Prepared<LogitsResult<Logits>> {
+function fromLogits(batch: BatchOfLogits, fields: Fields, call: Call): Prepared<LogitsResult<Logits>> {
   const temperature = readTemperature(fields);
   const inPlace = fields.boolean('inPlace', false);
   const deferred = fields.oneOf('rowScale', ['applied', 'deferred'], 'applied') === 'deferred';
   const out = readOutLogits(fields.take('out'));
   fields.end();
+  const bonus = call.estimator.entropy !== null;
+  if (deferred && bonus) {
+    const expected = '"applied": the gradient of an entropy bonus is no multiple of that of the log-prob';
+    throw new InvalidInputError({ code: 'ERR_ESTIMATOR', path: 'rowScale', expected, received: '"deferred"' });
+  }
   if (inPlace) checkWritable(batch.logits.data, 'logits', call.asynchronous);
   const logits: Rows = inPlace ? batch.logits : { ...batch.logits, data: keep(batch.logits.data, call.asynchronous) };
   const gradient = gradientRows(logits, out, inPlace);
@@ -249,11 +267,13 @@ function fromLogits(
   const entropy = new Float32Array(batch.tokens);
   const logSumExp = new Float64Array(batch.tokens);
   const underflowed = new Float64Array(1);
-  const surrogate = { ...surrogateArgs(batch, logProbs, estimator, call), entropy };
+  const entropyCoefficients = bonus ? new Float64Array(batch.tokens) : null;
+  const surrogate = { ...surrogateArgs(batch, logProbs, call), entropy, entropyCoefficients };
   const { actionMask } = batch;
   const { statistics } = batch.credit;
-  const { oldLogProbs, refLogProbs, advantages, clipScale } = surrogate;
-  checkApart(gradient.data, { targets, oldLogProbs, refLogProbs, advantages, clipScale, ...surrogate.turns });
+  const { advantages, clipScale, ratioTargets } = surrogate;
+  const { logProbs: _, ...inputs } = { ...namedInputs(batch, surrogate), targets };
+  checkApart(gradient.data, { ...inputs, advantages, clipScale, ratioTargets, ...surrogate.turns });
   const args = {
     statistics,
     gather: { logits, targets, actionMask, temperature, nonFinite: call.nonFinite, logProbs, logSumExp, entropy },
@@ -265,6 +285,8 @@ function fromLogits(
       logProbs,
       logSumExp,
       coefficients: deferred ? null : surrogate.coefficients,
+      entropy: bonus ? entropy : null,
+      entropyCoefficients,
       temperature,
       gradScale: call.gradScale,
       gradient,
@@ -278,7 +300,6 @@ function fromLogits(
     signal: call.signal,
     finish(status) {
       const device = call.backend.name;
-      const inputs = { targets, oldLogProbs, refLogProbs };
       if (status.code !== 'ok')
         throw statusError(status, {
           op: 'policyLoss',
@@ -286,12 +307,12 @@ function fromLogits(
           inputs,
           inPlace: inPlace && call.nonFinite !== 'check-first',
         });
-      if (statistics) checkFiniteCredit(statistics.advantages);
+      if (statistics) checkFiniteCredit(statistics);
       const metrics = makeMetrics(surrogate.metrics, {
-        hasReference: refLogProbs !== null,
+        estimator: call.estimator,
         hasEntropy: true,
         underflowed: underflowed[0],
-        groups: groupsOf(batch),
+        groups: groupsOf(batch, call),
         temperature,
         backend: device,
       });

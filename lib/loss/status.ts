@@ -6,7 +6,8 @@ import type { Status } from '../ops.js';
 /** The token arrays of a call, to say which of them held the offending value. */
 export interface TokenInputs {
   targets?: Int32Array;
-  oldLogProbs?: Float32Array;
+  oldLogProbs?: Float32Array | null;
+  rolloutLogProbs?: Float32Array | null;
   refLogProbs?: Float32Array | null;
   logProbs?: Float32Array | null;
 }
@@ -52,6 +53,7 @@ export function statusError(
         received: String(at.inputs.targets?.[position]),
       });
     case 'group-of-one':
+    case 'tree-broken':
       return statisticsError(status, at.device);
     default:
       return opError(at.op, status, at.device);
@@ -59,7 +61,7 @@ export function statusError(
 }
 
 function nonFiniteLogProb(position: number, inputs: TokenInputs, inPlace: boolean): InvalidInputError {
-  for (const name of ['oldLogProbs', 'refLogProbs', 'logProbs'] as const) {
+  for (const name of ['oldLogProbs', 'rolloutLogProbs', 'refLogProbs', 'logProbs'] as const) {
     const value = inputs[name]?.[position];
     if (value === undefined || Number.isFinite(value)) continue;
     const path = `${name}[${position}]`;

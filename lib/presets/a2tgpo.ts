@@ -2,10 +2,12 @@ import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import { type Estimator, estimator } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
-import type { ChannelInput, LastTurn, OutcomeChannel, ScaleStage } from '../estimator/stages/channel.js';
+import type { ChannelInput } from '../estimator/stages/channel.js';
 import type { Combine } from '../estimator/stages/combine.js';
+import type { ScaleInput } from '../estimator/stages/normalize.js';
+import type { LastTurn } from '../estimator/stages/signal.js';
 import type { Singleton } from '../ops.js';
-import { readClip } from './clip.js';
+import { readClip } from './common.js';
 
 interface CommonOptions {
   /** Discount over later turns. Default 1. */
@@ -50,7 +52,7 @@ interface Parts {
 }
 
 /** N(x; S) = (x - mean) / (sqrt(var + 1e-8) + 1e-6), population variance. */
-const SCALE: ScaleStage = { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 1e-8 };
+const SCALE: ScaleInput = { kind: 'std', ddof: 0, eps: 1e-6, varianceFloor: 1e-8 };
 const MEAN = { kind: 'mean' } as const;
 /** turn-group weighs the outcome by 1.5 on every turn but the last. */
 const TURN_GROUP_OUTCOME_WEIGHT = 1.5;
@@ -95,7 +97,7 @@ export function a2tgpo(options: A2tgpoOptions = {}): Estimator {
     name: v1d ? 'a2tgpo' : `a2tgpo-${mode}`,
     ...MODES[mode]({ gamma, alpha, singleton, lastTurn }),
     ratio: { level: 'turn', form: 'straight-through' },
-    gate: { kind: 'ppo', low, high, adapt: v1d ? { signal: 'information-gain', beta } : null },
+    gate: { kind: 'ppo', low, high, adapt: v1d ? { channel: 0, beta } : null },
     aggregate,
   });
 }
@@ -111,7 +113,7 @@ const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
   'turn-group-v1d': ({ gamma, alpha, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain', lastTurn },
+        signal: { level: 'turn', terms: ['information-gain'], lastTurn },
         group: { kind: 'prompt-turn', singleton },
         center: MEAN,
         scale: SCALE,
@@ -124,7 +126,12 @@ const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
   'turn-group': ({ gamma, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain', lastTurn, rescale: { kind: 'match-outcome-std', floor: 1e-6 } },
+        signal: {
+          level: 'turn',
+          terms: ['information-gain'],
+          lastTurn,
+          rescale: { kind: 'match-outcome-std', floor: 1e-6 },
+        },
         accumulate: { kind: 'discounted', gamma, bootstrap: 'outcome' },
         group: { kind: 'prompt-turn', singleton },
         center: MEAN,
@@ -136,7 +143,7 @@ const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
   separate: ({ gamma, singleton, lastTurn }) => ({
     channels: [
       {
-        signal: { kind: 'information-gain', lastTurn },
+        signal: { level: 'turn', terms: ['information-gain'], lastTurn },
         group: { kind: 'prompt', singleton },
         center: MEAN,
         scale: SCALE,
@@ -148,7 +155,7 @@ const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
   joint: ({ gamma, singleton }) => ({
     channels: [
       {
-        signal: { kind: 'joined' },
+        signal: { level: 'turn', terms: ['information-gain', 'outcome'] },
         group: { kind: 'prompt', singleton },
         center: MEAN,
         scale: SCALE,
@@ -158,6 +165,6 @@ const MODES: Record<Mode, (options: ModeOptions) => Parts> = {
   }),
 };
 
-function outcomeChannel(singleton: Singleton): OutcomeChannel {
-  return { signal: { kind: 'outcome' }, group: { kind: 'prompt', singleton }, center: MEAN, scale: SCALE, weight: 1 };
+function outcomeChannel(singleton: Singleton): ChannelInput {
+  return { signal: 'outcome', group: { kind: 'prompt', singleton }, center: MEAN, scale: SCALE, weight: 1 };
 }

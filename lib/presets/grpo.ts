@@ -1,66 +1,45 @@
 import { Fields } from '../check/fields.js';
 import { type Estimator, estimator } from '../estimator/estimator.js';
-import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
-import type { KlInput } from '../estimator/stages/kl.js';
-import type { Singleton } from '../ops.js';
-import { readClip } from './clip.js';
+import type { Aggregate } from '../estimator/stages/aggregate.js';
+import {
+  type ClipOptions,
+  type Compat,
+  type Defaults,
+  GROUP_DEFAULTS,
+  type GroupDefaults,
+  type GroupOptions,
+  readClippedLoss,
+  readCompat,
+  readGroupAdvantage,
+} from './common.js';
 
-interface CommonOptions {
-  /** [low, high] epsilons. Default [0.2, 0.2]. */
-  clip?: readonly [low: number, high: number] | undefined;
-  /** What a group of one gets. Default 'zero'; the verl release gives the raw reward ('raw'). */
-  singleton?: Singleton | undefined;
-  /** Dual-clip constant (verl's default is 3). Default null, off. */
-  dual?: number | null | undefined;
-  /** Default null. The paper has { coef: 0.04, estimator: 'k3' }. */
-  kl?: KlInput | null | undefined;
-  /** Default 'token-mean'; the paper has 'seq-mean-token-mean'. */
-  aggregate?: Aggregate | undefined;
-}
+export type GrpoOptions = ClipOptions &
+  GroupOptions & {
+    compat?: Compat | undefined;
+  };
 
-interface ScaledOptions extends CommonOptions {
-  /** Divide by the group's standard deviation (the default). */
-  scale?: 'std' | undefined;
-  /** Added to the standard deviation. Default 1e-6 (verl; TRL has 1e-4). */
-  eps?: number | undefined;
-}
-
-interface CenteredOptions extends CommonOptions {
-  /** Centre only (Dr. GRPO). */
-  scale: 'none';
-}
-
-export type GrpoOptions = ScaledOptions | CenteredOptions;
+const DEFAULTS: Defaults<GroupDefaults & { aggregate: Aggregate; dual: number | null }> = {
+  paper: { ...GROUP_DEFAULTS.paper, aggregate: 'seq-mean-token-mean', dual: null },
+  verl: { ...GROUP_DEFAULTS.verl, aggregate: 'token-mean', dual: 3 },
+  trl: GROUP_DEFAULTS.trl,
+};
 
 /**
  * GRPO, Group Relative Policy Optimization (Shao et al. 2024, arXiv 2402.03300).
  *
  *   A = (R - mean_prompt) / (std_prompt + eps), sample standard deviation, one value for all tokens of a trajectory;
- *   token-level ratio, PPO clip. `scale: 'none'` is the advantage of Dr. GRPO (arXiv 2503.20783), whose aggregation is
- *   { kind: 'seq-mean-token-sum-norm', horizon }.
+ *   token-level ratio, PPO clip [0.2, 0.2], seq-mean-token-mean
+ *
+ * The paper adds a KL term: `kl: { coef: 0.04, estimator: 'k3' }` (off here, because it needs a reference).
+ * verl (compute_grpo_outcome_advantage, compute_policy_loss_vanilla): a group of one keeps its raw reward (verl divides it by 1 + eps), dual clip
+ * 3, token-mean. TRL (GRPOTrainer, loss_type "grpo"): eps 1e-4, log-ratios not clamped; it averages per micro-batch, which depends on gradient
+ * accumulation, here the denominators are global. GRPOTrainer's own default loss_type "dapo" is `aggregate: 'token-mean'`, its delta is `dual`.
  */
 export function grpo(options: GrpoOptions = {}): Estimator {
   const fields = new Fields(options, '');
-  const [low, high] = readClip(fields, [0.2, 0.2]);
-  const scale = fields.oneOf('scale', ['std', 'none'], 'std');
-  const eps = scale === 'std' ? fields.number('eps', { above: 0 }, 1e-6) : 0;
-  const singleton = fields.oneOf('singleton', ['zero', 'raw', 'throw'], 'zero');
-  const dual = fields.numberOrNull('dual', { above: 1 }, null);
-  const kl = (fields.take('kl') ?? null) as KlInput | null;
-  const aggregate = readAggregate(fields, 'token-mean');
-  fields.end(scale === 'none' ? 'eps has no effect with scale "none"' : '');
-  return estimator({
-    name: 'grpo',
-    channels: [
-      {
-        signal: { kind: 'outcome' },
-        group: { kind: 'prompt', singleton },
-        center: { kind: 'mean' },
-        scale: scale === 'std' ? { kind: 'std', ddof: 1, eps, varianceFloor: 0 } : { kind: 'none' },
-      },
-    ],
-    gate: { kind: 'ppo', low, high, dual },
-    kl,
-    aggregate,
-  });
+  const defaults = readCompat(fields, DEFAULTS);
+  const { channel, hint } = readGroupAdvantage(fields, defaults);
+  const loss = readClippedLoss(fields, { ...defaults, clip: [0.2, 0.2] });
+  fields.end(hint);
+  return estimator({ name: 'grpo', channels: [channel], ratio: { level: 'token', ...defaults.ratio }, ...loss });
 }

@@ -5,16 +5,18 @@
 // terms, gradient of its rows. A unit that fits one thread's cache is one thread's work; of larger ones all threads
 // read the rows, then write.
 //
-// Equal bit for bit to the ops one after another, which 'check-first' and batches of few rows simply run.
+// Equal bit for bit to the ops one after another, which 'check-first', batches of few rows, and a gate that compares
+// trajectories with one another simply run.
 #include <algorithm>
 #include <new>
 #include <vector>
 
 #include "cpu_features.h"
-#include "loss_terms.h"
+#include "loss/loss_terms.h"
 #include "rows/forward_pass.h"
 #include "rows/gradient_pass.h"
 #include "rows/parallel_rows.h"
+#include "valid_turns.h"
 
 namespace turnwise::cpu {
 
@@ -35,13 +37,30 @@ bool sharesBuffers(const PolicyLoss& args) {
                     gradient.logits.width == gather.logits.width && gradient.logits.count == gather.logits.count &&
                     same(gradient.targets, gather.targets) && same(gradient.actionMask, gather.actionMask) &&
                     gradient.temperature == gather.temperature;
-  const bool tokens = same(surrogate.logProbs, gather.logProbs) && same(gradient.logProbs, gather.logProbs) &&
-                      same(gradient.logSumExp, gather.logSumExp) &&
-                      (!surrogate.entropy || same(surrogate.entropy, gather.entropy)) &&
-                      (!gradient.coefficients || same(gradient.coefficients, surrogate.coefficients));
-  const bool turns = !args.statistics || (surrogate.advantageLevel == Level::turn &&
-                                          same(surrogate.advantages, args.statistics->advantages));
-  return rows && tokens && turns;
+  const bool tokens =
+      same(surrogate.logProbs, gather.logProbs) && same(gradient.logProbs, gather.logProbs) &&
+      same(gradient.logSumExp, gather.logSumExp) && (!surrogate.entropy || same(surrogate.entropy, gather.entropy)) &&
+      (!gradient.entropy || same(gradient.entropy, gather.entropy)) &&
+      (!gradient.coefficients || same(gradient.coefficients, surrogate.coefficients)) &&
+      (!gradient.entropyCoefficients || same(gradient.entropyCoefficients, surrogate.entropyCoefficients));
+  // The bonus is in the loss; a gradient without it would be that of another loss.
+  const bool bonus = surrogate.entropyCoef == 0 || gradient.entropyCoefficients;
+  const bool signals = !args.statistics || (surrogate.advantageLevel == args.statistics->resultLevel &&
+                                            same(surrogate.advantages, args.statistics->advantages));
+  return rows && tokens && bonus && signals;
+}
+
+/// Whether a row's gradient can be written before all rows have been read; if not, the ops run one after another.
+bool runsFused(const PolicyLoss& args) {
+  const GatherLogProbs& gather = args.gather;
+  const Surrogate& surrogate = args.surrogate;
+  if (gather.nonFinite == NonFinite::checkFirst || LossTerms::couplesUnits(surrogate)) return false;
+  // The weights of all tokens are multiplied before the first row is read.
+  if (anyOverlap({gather.logProbs, gather.logSumExp, gather.entropy},
+                 {surrogate.oldLogProbs, surrogate.rolloutLogProbs, surrogate.tokenWeights}))
+    return false;
+  const size_t segments = (gather.logits.width + kSegmentColumns - 1) / kSegmentColumns;
+  return !splitRows(ThreadPool::instance(), gather.targets.size, segments);
 }
 
 class FusedStep {
@@ -54,9 +73,7 @@ class FusedStep {
         gradient_(args.gradient, kernels) {}
 
   Status run() {
-    const bool done = !args_.gradient.coefficients                  ? runDeferred()
-                      : args_.surrogate.ratio.level == Level::token ? runTokens()
-                                                                    : runUnits();
+    const bool done = !args_.gradient.coefficients ? runDeferred() : terms_.perToken() ? runTokens() : runUnits();
     if (!done || context_.aborted()) return {StatusCode::aborted, -1};
     if (const Status status = forward_.status(); !status) return status;
     gradient_.finish();
@@ -92,20 +109,18 @@ bool FusedStep::runDeferred() {
   const bool done = forEachRow(pool_, context_, args_.gather.logits, [&](size_t n) {
     if (!forward_.failedBefore(n) && forward_.row(n)) gradient_.row(n, true);
   });
-  if (!done) return false;
-  for (size_t u = 0; u < terms_.unitCount(); ++u) terms_.evaluate(terms_.unit(u));
-  return true;
+  return done && terms_.evaluateAll(context_);
 }
 
 /// The last turn that starts at or before `row`; the number of turns where there is none.
 size_t FusedStep::turnBefore(size_t row) const {
-  const auto& starts = terms_.starts();
+  const auto& starts = terms_.turns().starts();
   const auto after = std::upper_bound(starts.begin(), starts.end(), static_cast<int64_t>(row));
   return after == starts.begin() ? starts.size() : static_cast<size_t>(after - starts.begin()) - 1;
 }
 
 bool FusedStep::runTokens() {
-  const auto& ends = terms_.ends();
+  const auto& ends = terms_.turns().ends();
   return forEachRow(pool_, context_, args_.gather.logits, [&](size_t n) {
     if (forward_.failedBefore(n) || !forward_.row(n)) return;
     const size_t turn = turnBefore(n);
@@ -120,7 +135,7 @@ std::vector<FusedStep::Share> FusedStep::shares() const {
   list.reserve(terms_.unitCount() + 1);
   for (size_t u = 0; u < terms_.unitCount(); ++u) {
     const LossTerms::Unit unit = terms_.unit(u);
-    const size_t first = u == 0 ? 0 : static_cast<size_t>(terms_.starts()[unit.firstTurn]);
+    const size_t first = u == 0 ? 0 : static_cast<size_t>(terms_.turns().starts()[unit.first]);
     if (u > 0) list.back().lastRow = first;
     list.push_back({u, first, rows});
   }
@@ -199,10 +214,7 @@ Status policyLoss(const PolicyLoss& args, Context& context) {
   if (args.statistics) {
     if (const Status status = turnStatistics(*args.statistics, context); !status) return status;
   }
-  const bool checkFirst = args.gather.nonFinite == NonFinite::checkFirst;
-  const size_t segments = (args.gather.logits.width + kSegmentColumns - 1) / kSegmentColumns;
-  if (checkFirst || splitRows(ThreadPool::instance(), args.gather.targets.size, segments))
-    return runOneByOne(args, context);
+  if (!runsFused(args)) return runOneByOne(args, context);
   try {
     LossTerms terms(args.surrogate);
     if (!terms.status()) return terms.status();

@@ -1,5 +1,5 @@
-// Sums over the later turns of a trajectory: the discounted return, before or after the statistics, and of a joined
-// sequence.
+// Sums over the later entries (turns or tokens) of a trajectory: the discounted return, before or after the statistics
+// and of a joined sequence, and generalised advantage estimation.
 #pragma once
 #include <cmath>
 
@@ -8,7 +8,7 @@
 namespace turnwise {
 
 /// D_k = x_k + gamma D_{k+1} for k = last - 1 down to first, starting from D_last = `bootstrap`; `put(k, D_k)` in that
-/// order. A turn without a signal (x_k NaN) adds nothing and hands on what later turns gathered.
+/// order. An entry without a signal (x_k NaN) adds nothing and hands on what later ones gathered.
 template <class Value, class Put>
 TURNWISE_HD void discounted(size_t first, size_t last, double gamma, double bootstrap, const Value& value,
                             const Put& put) {
@@ -20,9 +20,9 @@ TURNWISE_HD void discounted(size_t first, size_t last, double gamma, double boot
   }
 }
 
-/// E_k = sum_{j >= k} gamma^(j-k) z_j / sqrt(n_k), n_k = number of turns j >= k with a signal (0 where there is none):
-/// the variance-controlled form of A2TGPO turn-group-v1d (arXiv 2605.06200), whose spread does not grow with the turns
-/// to come.
+/// E_k = sum_{j >= k} gamma^(j-k) z_j / sqrt(n_k), n_k = number of entries j >= k with a signal (0 where there is
+/// none): the variance-controlled form of A2TGPO turn-group-v1d (arXiv 2605.06200), whose spread does not grow with the
+/// turns to come.
 template <class Value, class Put>
 TURNWISE_HD void discountedBySqrtTerms(size_t first, size_t last, double gamma, const Value& value, const Put& put) {
   double terms = 0;
@@ -34,6 +34,21 @@ TURNWISE_HD void discountedBySqrtTerms(size_t first, size_t last, double gamma, 
         return z;
       },
       [&](size_t k, double sum) { put(k, terms > 0 ? sum / std::sqrt(terms) : 0.0); });
+}
+
+/// Generalised advantage estimation (arXiv 1506.02438), for k = last - 1 down to first:
+///   delta_k = x_k + gamma V_{k+1} - V_k,   A_k = delta_k + gamma lambda A_{k+1},   V_last = `beyond`, A_last = 0
+/// An entry without a signal has x_k = 0.
+template <class Value, class Baseline, class Put>
+TURNWISE_HD void gae(size_t first, size_t last, double gamma, double lambda, double beyond, const Value& value,
+                     const Baseline& baseline, const Put& put) {
+  double next = beyond, advantage = 0.0;
+  for (size_t k = last; k-- > first;) {
+    const double x = value(k), v = baseline(k);
+    advantage = ((x == x ? x : 0.0) + gamma * next - v) + gamma * lambda * advantage;
+    next = v;
+    put(k, advantage);
+  }
 }
 
 }  // namespace turnwise

@@ -8,6 +8,7 @@ namespace turnwise {
 /// |y|.
 ///   token-mean, token-sum, seq-mean-token-sum  1      seq-mean-token-mean   1 / |y|
 ///   seq-mean-token-sum-norm  1 / horizon (Dr.GRPO)    turn-mean-token-mean  1 / |u|
+///   prompt-mean  1 (REAL, arXiv 2602.05630)
 /// verl adds 1e-8 to |y| (6e-8 of the loss); here it is exact. Without loss tokens nothing is weighted: 0, not 1 / 0.
 TURNWISE_HD inline double termWeight(Aggregate aggregate, double turnTokens, double trajectoryTokens, double horizon) {
   switch (aggregate) {
@@ -20,6 +21,7 @@ TURNWISE_HD inline double termWeight(Aggregate aggregate, double turnTokens, dou
     case Aggregate::tokenMean:
     case Aggregate::tokenSum:
     case Aggregate::seqMeanTokenSum:
+    case Aggregate::promptMean:
       break;
   }
   return 1.0;
@@ -36,6 +38,8 @@ TURNWISE_HD inline double lossDenominator(Aggregate aggregate, const Denominator
     case Aggregate::seqMeanTokenSum:
     case Aggregate::seqMeanTokenSumNorm:
       return denominators.sequences;
+    case Aggregate::promptMean:
+      return denominators.prompts;
     case Aggregate::tokenSum:
       break;
   }

@@ -5,8 +5,8 @@
 // run. The names below are tied to each architecture's first version. Other libm functions (expm1, log1p, sqrt, fma)
 // never changed theirs and are called as usual.
 //
-// No `using namespace turnwise` in a .cu: CUDA's headers call exp unqualified at the end of the file, and it would be
-// ambiguous there.
+// No `using namespace turnwise` in a .cu: CUDA's headers call exp and log unqualified at the end of the file, and they
+// would be ambiguous there.
 #pragma once
 #include <cmath>
 
@@ -24,18 +24,26 @@ namespace turnwise {
 
 #if defined(TURNWISE_LIBM_VERSION)
 
-// A name of its own, so that the directive catches exactly these calls whatever the compiler does with its builtin exp.
+// Names of their own, so that the directives catch exactly these calls whatever the compiler does with its builtins.
 extern "C" double turnwiseLibmExp(double x) noexcept __attribute__((const));
+extern "C" double turnwiseLibmLog(double x) noexcept __attribute__((const));
 __asm__(".symver turnwiseLibmExp, exp@" TURNWISE_LIBM_VERSION);
+__asm__(".symver turnwiseLibmLog, log@" TURNWISE_LIBM_VERSION);
 
 TURNWISE_HD inline double exp(double x) {
   return turnwiseLibmExp(x);
+}
+TURNWISE_HD inline double log(double x) {
+  return turnwiseLibmLog(x);
 }
 
 #else
 
 TURNWISE_HD inline double exp(double x) {
   return ::exp(x);
+}
+TURNWISE_HD inline double log(double x) {
+  return ::log(x);
 }
 
 #endif

@@ -48,19 +48,24 @@ TURNWISE_HD GroupMoments groupMoments(size_t n, int ddof, const Value& value) {
   return moments;
 }
 
-/// z of a member x of a group with these moments:
-///   n = 1   0 (singleton zero) or x (raw)
-///   n >= 2  c / (sqrt(variance + varianceFloor) + eps), c = x - mean or x (center none); scale none: c
-/// and exactly 0 where all members are equal and the mean is taken off.
-TURNWISE_HD inline double normalize(double x, const GroupMoments& moments, const Channel& channel) {
-  if (moments.count == 1) return channel.singleton == Singleton::raw ? x : 0.0;
-  if (moments.allEqual && channel.center == Center::mean) return 0.0;
-  const double centered = channel.center == Center::mean ? x - moments.mean : x;
-  if (channel.scale == Scale::none) return centered;
-  const double divisor = std::sqrt(moments.variance + channel.varianceFloor) + channel.eps;
-  // A spread beyond float64 would silently make every member 0. Infinity is seen by whoever checks the result (NaN
-  // would mean "no signal").
-  return divisor - divisor == 0 ? centered / divisor : divisor;
+/// Members that are all equal have z = 0 exactly under these centers: the center is the members' own value.
+TURNWISE_HD inline bool centersOnMembers(Center center) {
+  return center != Center::none && center != Center::given;
+}
+
+/// (sd < leastStd ? 1 : sqrt(variance + varianceFloor)) + eps; 1 without scaling. MT-GRPO (arXiv 2505.11821) only
+/// centres below a standard deviation of 1e-4, SIOP (arXiv 2605.04984) below its eps.
+TURNWISE_HD inline double divisorOf(double variance, const Channel& channel) {
+  if (channel.scale == Scale::none) return 1.0;
+  const double root = std::sqrt(variance) < channel.leastStd ? 1.0 : std::sqrt(variance + channel.varianceFloor);
+  return root + channel.eps;
+}
+
+/// centered / divisor. A spread beyond float64 would silently make every member 0: infinity is seen by whoever checks
+/// the result (NaN would mean "no signal"). A divisor of 0 leaves 0 where there is nothing to scale, else infinity.
+TURNWISE_HD inline double scaled(double centered, double divisor) {
+  if (divisor == 0) return centered == 0 ? 0.0 : HUGE_VAL;
+  return divisor - divisor == 0 ? centered / divisor : HUGE_VAL;
 }
 
 /// Population standard deviation of a whole batch, at least `floor`; 1 for fewer than two values. Turn-group mode of

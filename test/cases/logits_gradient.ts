@@ -15,11 +15,13 @@ interface Variant {
   gradScale: number;
   /** Multiplies the coefficients. */
   magnitude: number;
+  /** Entropy's coefficients: none, beside those of the log-probs, alone, or all 0. */
+  entropy: 'none' | 'both' | 'alone' | 'zero';
 }
 
-const PLAIN: Variant = { inPlace: false, deferred: false, gradScale: 1, magnitude: 1 };
+const PLAIN: Variant = { inPlace: false, deferred: false, gradScale: 1, magnitude: 1, entropy: 'none' };
 
-/** Log-probs and log-sum-exp as the reference gathers them: this op is compared on its own. */
+/** Log-probs, log-sum-exp and entropy as the reference gathers them: this op is compared on its own. */
 export function gathered(logitsCase: LogitsCase, dtype: DTypeOfLogits): GatherLogProbsArgs {
   const { gaps, ...input } = makeLogits(logitsCase, dtype);
   const count = input.targets.length;
@@ -28,7 +30,7 @@ export function gathered(logitsCase: LogitsCase, dtype: DTypeOfLogits): GatherLo
     nonFinite: 'throw',
     logProbs: new Float32Array(count),
     logSumExp: new Float64Array(count),
-    entropy: null,
+    entropy: new Float32Array(count),
   };
   const status = reference.ops.gatherLogProbs(args);
   if (status.code !== 'ok') throw new Error(`${logitsCase.title}: ${status.code} at ${status.position}`);
@@ -41,8 +43,16 @@ function coefficientsOf(count: number, magnitude: number): Float64Array {
   return Float64Array.from({ length: count }, (_, n) => (n % 4 === 3 ? 0 : magnitude * normal()));
 }
 
+/** Of both signs; 0 in every third row, which meets a coefficient of 0 in every twelfth. */
+function entropyCoefficientsOf(count: number, { entropy, magnitude }: Variant): Float64Array | null {
+  if (entropy === 'none') return null;
+  const { normal } = random(count + 1);
+  return Float64Array.from({ length: count }, (_, n) => (entropy === 'zero' || n % 3 === 1 ? 0 : magnitude * normal()));
+}
+
 function makeArgs(logitsCase: LogitsCase, dtype: DTypeOfLogits, variant: Variant): LogitsGradientArgs {
-  const { logits, targets, actionMask, logProbs, logSumExp, temperature } = gathered(logitsCase, dtype);
+  const { logits, targets, actionMask, logProbs, logSumExp, entropy, temperature } = gathered(logitsCase, dtype);
+  const coefficients = coefficientsOf(targets.length, variant.entropy === 'alone' ? 0 : variant.magnitude);
   const gradient: Rows = variant.inPlace
     ? logits
     : { ...logits, data: encode(new Float64Array(logits.data.length).fill(-99), dtype) };
@@ -52,7 +62,9 @@ function makeArgs(logitsCase: LogitsCase, dtype: DTypeOfLogits, variant: Variant
     actionMask,
     logProbs,
     logSumExp: logSumExp!,
-    coefficients: variant.deferred ? null : coefficientsOf(targets.length, variant.magnitude),
+    coefficients: variant.deferred ? null : coefficients,
+    entropy: variant.entropy === 'none' ? null : entropy,
+    entropyCoefficients: entropyCoefficientsOf(targets.length, variant),
     temperature,
     gradScale: variant.gradScale,
     gradient,
@@ -61,9 +73,21 @@ function makeArgs(logitsCase: LogitsCase, dtype: DTypeOfLogits, variant: Variant
 }
 
 export function gradientOutputs(args: LogitsGradientArgs): Output[] {
-  const { gradient, targets, coefficients, gradScale, temperature } = args;
+  const { gradient, targets, coefficients, entropy, entropyCoefficients, gradScale, temperature } = args;
   const values = decode(gradient.data, gradient.dtype);
-  const scaleOf = (n: number) => (coefficients === null ? 1 : Math.abs(coefficients[n] * gradScale)) / temperature;
+  // p (log p + H): H itself where p is near 1, and |p log p| is below 1.
+  const ofEntropy = (n: number) =>
+    entropyCoefficients === null ? 0 : Math.abs(entropyCoefficients[n]) * (1 + Math.abs(entropy?.[n] ?? 0));
+  const scaleOf = (n: number) =>
+    (coefficients === null ? 1 : (Math.abs(coefficients[n]) + ofEntropy(n)) * gradScale) / temperature;
+  const atTarget = {
+    name: 'gradient at the target',
+    values: Float64Array.from(targets, (target, n) => values[n * gradient.width + target]),
+    tolerance: {
+      why: 'expm1 of the log-prob: near p = 1 it is small, and is all there is',
+      allowed: (expected: number) => 2 * halfUlp(expected, gradient.dtype) + 2 ** -149,
+    },
+  };
   return [
     {
       name: 'gradient',
@@ -76,14 +100,8 @@ export function gradientOutputs(args: LogitsGradientArgs): Output[] {
         },
       },
     },
-    {
-      name: 'gradient at the target',
-      values: Float64Array.from(targets, (target, n) => values[n * gradient.width + target]),
-      tolerance: {
-        why: 'expm1 of the log-prob: near p = 1 it is small, and is all there is',
-        allowed: (expected) => 2 * halfUlp(expected, gradient.dtype) + 2 ** -149,
-      },
-    },
+    // With entropy's part the two cancel, and what is left has the error of the larger one.
+    ...(entropyCoefficients === null ? [atTarget] : []),
   ];
 }
 
@@ -108,13 +126,15 @@ function caseOf(logitsCase: LogitsCase, dtype: DTypeOfLogits, variant: Variant =
     variant.deferred ? 'deferred' : '',
     variant.gradScale === 1 ? '' : `gradScale ${variant.gradScale}`,
     variant.magnitude === 1 ? '' : `coefficients of ${variant.magnitude}`,
+    variant.entropy === 'none' ? '' : `entropy ${variant.entropy}`,
   ].filter((word) => word !== '');
   return {
     op: 'logitsGradient',
     title: [dtype, logitsCase.title, ...how].join(', '),
     why: logitsCase.why,
     make: () => makeArgs(logitsCase, dtype, variant),
-    outputs: (args) => (variant === PLAIN ? gradientOutputs(args) : [...gradientOutputs(args), underflowOutput(args)]),
+    outputs: (args) =>
+      some.includes(logitsCase) ? [...gradientOutputs(args), underflowOutput(args)] : gradientOutputs(args),
   };
 }
 
@@ -129,13 +149,43 @@ const some = LOGITS_CASES.filter(({ title }) =>
   ].includes(title),
 );
 
-export const LOGITS_GRADIENT_CASES: readonly OpCase<'logitsGradient'>[] = DTYPES.flatMap((dtype) => [
-  ...LOGITS_CASES.map((logitsCase) => caseOf(logitsCase, dtype)),
-  ...some.flatMap((logitsCase) => [
-    caseOf(logitsCase, dtype, { ...PLAIN, inPlace: true }),
-    caseOf(logitsCase, dtype, { ...PLAIN, deferred: true, inPlace: true }),
-    caseOf(logitsCase, dtype, { ...PLAIN, gradScale: 1024 }),
-    // Below the range of f16 and above its subnormals: rounding decides what is left.
-    caseOf(logitsCase, dtype, { ...PLAIN, magnitude: 1e-6, gradScale: 0.5 }),
+function refused(why: string, spoil: (args: LogitsGradientArgs) => unknown): OpCase<'logitsGradient'> {
+  return {
+    op: 'logitsGradient',
+    title: `invalid: ${why}`,
+    why,
+    make: () => {
+      const args = makeArgs(some[1], 'f32', { ...PLAIN, entropy: 'both' });
+      spoil(args);
+      return args;
+    },
+    status: { code: 'invalid-argument', position: -1 },
+    outputs: () => [],
+  };
+}
+
+export const LOGITS_GRADIENT_CASES: readonly OpCase<'logitsGradient'>[] = [
+  ...DTYPES.flatMap((dtype) => [
+    ...LOGITS_CASES.flatMap((logitsCase) => [
+      caseOf(logitsCase, dtype),
+      caseOf(logitsCase, dtype, { ...PLAIN, entropy: 'both' }),
+    ]),
+    ...some.flatMap((logitsCase) => [
+      caseOf(logitsCase, dtype, { ...PLAIN, inPlace: true }),
+      caseOf(logitsCase, dtype, { ...PLAIN, deferred: true, inPlace: true }),
+      caseOf(logitsCase, dtype, { ...PLAIN, gradScale: 1024 }),
+      // Below the range of f16 and above its subnormals: rounding decides what is left.
+      caseOf(logitsCase, dtype, { ...PLAIN, magnitude: 1e-6, gradScale: 0.5 }),
+      caseOf(logitsCase, dtype, { ...PLAIN, inPlace: true, entropy: 'both', gradScale: 16 }),
+      caseOf(logitsCase, dtype, { ...PLAIN, inPlace: true, entropy: 'alone' }),
+      caseOf(logitsCase, dtype, { ...PLAIN, inPlace: true, entropy: 'zero' }),
+    ]),
   ]),
-]);
+  refused('entropy coefficients without coefficients', (args) => (args.coefficients = null)),
+  refused('entropy coefficients without entropy', (args) => (args.entropy = null)),
+  refused('entropy of too few rows', (args) => (args.entropy = args.entropy?.slice(1) ?? null)),
+  refused(
+    'entropy coefficients of too few rows',
+    (args) => (args.entropyCoefficients = args.entropyCoefficients?.slice(1) ?? null),
+  ),
+];

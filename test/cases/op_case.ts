@@ -34,13 +34,16 @@ export interface OpCase<Name extends OpName = OpName> {
 
 export const EXACT: Tolerance = { why: 'copied, counted, or the same float64 arithmetic', allowed: () => 0 };
 
-/** Float64 arithmetic in another order or with another library's exp: a few units of 2^-53 of the element or of the largest one. */
-export function float64(values: ArrayLike<number>, units: number, why: string): Tolerance {
+/**
+ * Float64 arithmetic in another order or with another library's exp: a few units of 2^-53 of the element, or of a share of the largest one. The
+ * share is 1 where an element is a difference of values that are as large as that.
+ */
+export function float64(values: ArrayLike<number>, units: number, why: string, share = 2 ** -10): Tolerance {
   let scale = 0;
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i])) scale = Math.max(scale, Math.abs(values[i]));
   }
-  return { why, allowed: (expected) => units * 2 ** -53 * Math.max(Math.abs(expected), scale * 2 ** -10) };
+  return { why, allowed: (expected) => units * 2 ** -53 * Math.max(Math.abs(expected), scale * share) };
 }
 
 /** The first element outside its tolerance, in words; null where there is none. */

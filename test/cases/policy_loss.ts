@@ -1,4 +1,4 @@
-/** Cases of policyLoss: the whole step in one call, at every ratio level and dtype, with and without turn statistics. */
+/** Cases of policyLoss: the whole step in one call, at every ratio level and dtype, with every kind of loss, with and without turn statistics. */
 import {
   type ChannelArgs,
   type DTypeOfLogits,
@@ -6,14 +6,36 @@ import {
   METRIC_SLOTS,
   type NonFinite,
   type PolicyLossArgs,
+  type SurrogateArgs,
   type TurnStatisticsArgs,
 } from '../../lib/ops.js';
 import { decode, encode, halfUlp, ulp32 } from '../support/numbers.js';
 import { random } from '../support/random.js';
+import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, NO_KL } from '../support/records.js';
 import { denominatorsOf, isLastTurn, type Layout, randomLayout } from '../support/turns.js';
 import { DTYPES } from './logits.js';
+import { COUPLED, MORE_GATES, MORE_RATIOS, RATIOS, WEIGHTS } from './loss_options.js';
 import { EXACT, type OpCase, type Output } from './op_case.js';
-import { RATIOS } from './surrogate.js';
+
+/** What the loss is made of, beside the usual clip. */
+const LOSSES: Record<string, Partial<SurrogateArgs>> = {
+  usual: {},
+  bonus: { entropyCoef: 0.05 },
+  'negative bonus, detached': { entropyCoef: -0.02, gate: MORE_GATES.detached },
+  weights: { weights: WEIGHTS['all four kinds'] },
+  'weights and bonus': { weights: WEIGHTS['sequence mean masked'], entropyCoef: 0.05 },
+  gamma: { gate: MORE_GATES.gamma },
+  'quadratic in the log-ratio': { gate: MORE_GATES['quadratic in the log-ratio'] },
+  'mask by Bernoulli KL': { gate: MORE_GATES['mask by Bernoulli KL'] },
+  'l1-target': { gate: MORE_GATES['l1-target'] },
+  'coupled, with a bonus': {
+    gate: COUPLED,
+    ratio: RATIOS['sequence true'],
+    aggregate: 'prompt-mean',
+    entropyCoef: 0.05,
+  },
+  'clipped tokens': { ratio: MORE_RATIOS['sequence of clipped tokens, true'], gate: MORE_GATES['no bounds'] },
+};
 
 interface Variant {
   dtype: DTypeOfLogits;
@@ -25,20 +47,18 @@ interface Variant {
   deferred: boolean;
   withKl: boolean;
   nonFinite: NonFinite;
+  /** Default: usual. */
+  loss?: keyof typeof LOSSES;
+  /** The buffers of the entropy's gradient are given; default: where there is a bonus. */
+  withEntropy?: boolean;
 }
 
 const GAIN: ChannelArgs = {
-  signal: 'information-gain',
-  matchOutcomeStd: false,
-  stdFloor: 0,
-  accumulate: 'none',
-  gamma: 0,
-  bootstrap: 'zero',
+  ...CHANNEL,
+  level: 'turn',
   group: 'prompt-turn',
-  singleton: 'zero',
   center: 'mean',
   scale: 'std',
-  ddof: 0,
   eps: 1e-6,
   varianceFloor: 1e-8,
   then: 'discounted',
@@ -48,19 +68,30 @@ const GAIN: ChannelArgs = {
   lastWeight: 0.3,
 };
 
-function statisticsOf({ turns }: Layout, trajectories: number): TurnStatisticsArgs {
+function statisticsOf({ turns }: Layout, groups: Int32Array): TurnStatisticsArgs {
   const { normal, integer } = random(8);
   const output = () => new Float64Array(turns.starts.length).fill(-99);
+  const outcome = Float64Array.from(groups, () => integer(3));
+  const turnSignal = Float64Array.from(turns.starts, (_, k) => (isLastTurn(turns, k) ? Number.NaN : normal()));
   return {
+    ...CREDIT_INPUTS,
     turns,
-    groups: Int32Array.from({ length: trajectories }, () => integer(2)),
-    outcome: Float64Array.from({ length: trajectories }, () => integer(3)),
-    turnRewards: null,
-    informationGain: Float64Array.from(turns.starts, (_, k) => (isLastTurn(turns, k) ? Number.NaN : normal())),
-    channels: [GAIN, { ...GAIN, signal: 'outcome', group: 'prompt', then: 'none', weight: 1, lastWeight: 1 }],
-    combine: 'sum',
-    joinGamma: 0,
-    normalizedChannel: 0,
+    groups,
+    outcome,
+    channels: [
+      { ...GAIN, turnSignal },
+      {
+        ...GAIN,
+        level: 'sequence',
+        trajectorySignal: outcome,
+        group: 'prompt',
+        then: 'none',
+        thenGamma: 1,
+        thenDivide: 'none',
+        weight: 1,
+        lastWeight: 1,
+      },
+    ],
     clipScaleBeta: 0.3,
     advantages: output(),
     clipScale: output(),
@@ -86,31 +117,42 @@ export function policyLossArgs(variant: Variant): PolicyLossArgs {
   const logSumExp = new Float64Array(count).fill(-99);
   const entropy = new Float32Array(count).fill(-99);
   const coefficients = new Float64Array(count).fill(-99);
-  const statistics = variant.withStatistics ? statisticsOf(layout, variant.trajectories) : null;
+  const entropyCoefficients = new Float64Array(count).fill(-99);
+  const groups = Int32Array.from({ length: variant.trajectories }, () => integer(2));
+  const statistics = variant.withStatistics ? statisticsOf(layout, groups) : null;
   const logUniform = Math.log(width);
   const near = () => Float32Array.from({ length: count }, () => Math.min(0, -logUniform + 0.2 * normal()));
+  const loss = LOSSES[variant.loss ?? 'usual'];
+  const withEntropy = variant.withEntropy ?? loss.entropyCoef !== undefined;
+  const oldLogProbs = near();
   return {
     statistics,
     gather: { logits, targets, actionMask, temperature: 0.9, nonFinite, logProbs, logSumExp, entropy },
     surrogate: {
+      ...LOSS_INPUTS,
       logProbs,
-      oldLogProbs: near(),
+      oldLogProbs,
       refLogProbs: variant.withKl ? near() : null,
+      rolloutLogProbs: oldLogProbs.map((x) => x + 0.2 * normal()),
+      tokenWeights: Float64Array.from({ length: count }, (_, n) => (n % 10 === 3 ? 0 : 1 + 0.3 * normal())),
       entropy,
       actionMask,
       turns,
+      groups,
       advantageLevel: 'turn',
       advantages: statistics?.advantages ?? Float64Array.from(turns.starts, normal),
       clipScale: statistics?.clipScale ?? null,
+      ratioTargets: Float64Array.from(turns.starts, normal),
       ratio: RATIOS[variant.ratio],
-      gate: { kind: 'ppo', low: 0.5, high: 0.5, dual: 3 },
-      kl: { coef: variant.withKl ? 0.05 : 0, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
+      gate: { ...GATE, low: 0.5, high: 0.5, dual: 3 },
+      kl: variant.withKl ? { ...NO_KL, coef: 0.05, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 } : NO_KL,
       aggregate: 'token-mean',
-      horizon: 1,
-      denominators: denominatorsOf(turns),
+      denominators: { ...denominatorsOf(turns), prompts: new Set(groups).size },
       nonFinite,
       coefficients,
+      entropyCoefficients: withEntropy ? entropyCoefficients : null,
       metrics: new Float64Array(METRIC_SLOTS.length).fill(-99),
+      ...loss,
     },
     gradient: {
       logits,
@@ -119,6 +161,8 @@ export function policyLossArgs(variant: Variant): PolicyLossArgs {
       logProbs,
       logSumExp,
       coefficients: variant.deferred ? null : coefficients,
+      entropy: withEntropy ? entropy : null,
+      entropyCoefficients: withEntropy ? entropyCoefficients : null,
       temperature: 0.9,
       gradScale: 2,
       gradient: variant.inPlace
@@ -142,6 +186,7 @@ export function policyLossResults({ statistics, gather, surrogate, gradient }: P
     logSumExp: gather.logSumExp!,
     entropy: gather.entropy!,
     coefficients: surrogate.coefficients,
+    ...(surrogate.entropyCoefficients && { entropyCoefficients: surrogate.entropyCoefficients }),
     metrics: surrogate.metrics,
     gradient: gradient.gradient.data,
     underflowed: gradient.underflowed!,
@@ -153,8 +198,10 @@ const RATIO_RELATIVE = 2e-5;
 
 function outputs(args: PolicyLossArgs): Output[] {
   const { gather, surrogate, gradient } = args;
-  const { coefficients, metrics } = surrogate;
-  const most = coefficients.reduce((largest, c) => Math.max(largest, Math.abs(c)), 0);
+  const { coefficients, entropyCoefficients, metrics } = surrogate;
+  const largestOf = (values: ArrayLike<number>) =>
+    Array.from(values).reduce((largest, c) => Math.max(largest, Math.abs(c)), 0);
+  const most = largestOf(coefficients);
   const why = 'log-probs of float32 carry through the ratio';
   const loose = { why, allowed: (expected: number) => RATIO_RELATIVE * Math.max(Math.abs(expected), most) };
   const sums = {
@@ -164,10 +211,14 @@ function outputs(args: PolicyLossArgs): Output[] {
   const counts = METRIC_SLOTS.map((slot, i) => ({ slot, value: metrics[i] })).filter(({ slot }) =>
     ['tokens', 'lossDenominator', 'nonFinite'].includes(slot),
   );
-  const perRow = (gradient.coefficients === null ? 1 : most * gradient.gradScale) / gradient.temperature;
+  // |log p + H| is at most of the order of log V where p is not small.
+  const ofEntropy = largestOf(entropyCoefficients ?? []) * Math.log(2 + gradient.logits.width);
+  const applied = (most + ofEntropy) * gradient.gradScale;
+  const perRow = (gradient.coefficients === null ? 1 : applied) / gradient.temperature;
   return [
     { name: 'logProbs', values: gather.logProbs, tolerance: { why: 'a few ULP', allowed: (e) => 8 * ulp32(e) } },
     { name: 'coefficients', values: coefficients, tolerance: loose },
+    { name: 'entropyCoefficients', values: entropyCoefficients ?? [], tolerance: EXACT },
     { name: 'counts', values: counts.map(({ value }) => value), tolerance: EXACT },
     { name: 'metrics', values: metrics, tolerance: sums },
     {
@@ -192,14 +243,32 @@ const USUAL: Variant = {
 
 function caseOf(why: string, change: Partial<Variant>): OpCase<'policyLoss'> {
   const variant = { ...USUAL, ...change };
-  const { dtype, ratio, width } = variant;
-  const flags = (['withStatistics', 'inPlace', 'deferred', 'withKl'] as const).filter((flag) => variant[flag]);
+  const { dtype, ratio, width, loss = 'usual' } = variant;
+  const flags = (['withStatistics', 'inPlace', 'deferred', 'withKl', 'withEntropy'] as const).filter(
+    (flag) => variant[flag],
+  );
   return {
     op: 'policyLoss',
-    title: [dtype, ratio, `V ${width}`, `${variant.trajectories} trajectories`, variant.nonFinite, ...flags].join(', '),
+    title: [dtype, ratio, loss, `V ${width}`, `${variant.trajectories} trajectories`, variant.nonFinite, ...flags].join(
+      ', ',
+    ),
     why,
     make: () => policyLossArgs(variant),
     outputs,
+  };
+}
+
+function refused(why: string, change: Partial<Variant>, spoil: (args: PolicyLossArgs) => void): OpCase<'policyLoss'> {
+  const given = caseOf(why, change);
+  return {
+    ...given,
+    title: `invalid: ${why}`,
+    make: () => {
+      const args = given.make();
+      spoil(args);
+      return args;
+    },
+    status: { code: 'invalid-argument', position: -1 },
   };
 }
 
@@ -225,7 +294,36 @@ export const POLICY_LOSS_CASES: readonly OpCase<'policyLoss'>[] = [
         inPlace: true,
       }),
       caseOf('long rows: two column segments', { dtype, ratio, trajectories: 1, width: 16411, inPlace: true }),
+      ...[false, true].map((inPlace) =>
+        caseOf('an entropy bonus through the logits', { dtype, ratio, inPlace, loss: 'bonus' }),
+      ),
+      caseOf('a bonus in long rows', { dtype, ratio, trajectories: 1, width: 16411, inPlace: true, loss: 'bonus' }),
     ]),
   ),
+  ...DTYPES.flatMap((dtype, d) =>
+    Object.keys(LOSSES).flatMap((loss, i) => [
+      caseOf('every kind of loss', {
+        dtype,
+        loss,
+        inPlace: d % 2 === 0,
+        ratio: Object.keys(RATIOS)[(i + d) % 5],
+        withKl: true,
+      }),
+      caseOf('many short rows', { dtype, loss, trajectories: 60, width: 5, inPlace: true, nonFinite: 'propagate' }),
+    ]),
+  ),
+  ...Object.keys(LOSSES)
+    .filter((loss) => LOSSES[loss].entropyCoef === undefined)
+    .map((loss) => caseOf('deferred row scale', { loss, deferred: true, withStatistics: false })),
+  caseOf('buffers of an entropy bonus that is off', { withEntropy: true }),
   caseOf('nothing', { trajectories: 0 }),
+  caseOf('nothing, with a bonus', { trajectories: 0, loss: 'bonus' }),
+  refused('a bonus that the gradient would not have', { loss: 'bonus', withEntropy: false }, () => undefined),
+  refused('a bonus with a deferred row scale', { loss: 'bonus', deferred: true }, () => undefined),
+  refused('entropy that is not what was gathered', { loss: 'bonus' }, (args) => {
+    args.gradient.entropy = new Float32Array(args.gather.targets.length);
+  }),
+  refused('entropy coefficients that are not what was computed', { loss: 'bonus' }, (args) => {
+    args.gradient.entropyCoefficients = new Float64Array(args.gather.targets.length);
+  }),
 ];

@@ -115,11 +115,13 @@ describe('estimateAdvantages', () => {
 
 describe('credit', () => {
   const credit = estimateAdvantages({ turns: from.turns, ...signals(from) }, a2tgpo());
-  const row = { id: 1, group: 0, outcome: 1, index: [0], tokens: [3], turnRewards: null, informationGain: [null] };
+  const row = { id: 1, group: 0, index: [0], tokens: [3], values: { outcome: 1, informationGain: [null] } };
+  const levels = { outcome: 'sequence', informationGain: 'turn' };
+  const at = 'rows[0].trajectories[0].values';
   const merge =
     (...trajectories: unknown[]) =>
     () =>
-      estimateAdvantages.fromRows(any({ version: 1, signals: ['outcome', 'informationGain'], trajectories }), a2tgpo());
+      estimateAdvantages.fromRows(any({ version: 1, signals: levels, trajectories }), a2tgpo());
   const rows: Row[] = [
     [
       'a slice of an unknown trajectory',
@@ -134,12 +136,12 @@ describe('credit', () => {
     ['a slice of words', () => credit.slice(any('all')), { code: 'ERR_TYPE', path: 'trajectories' }],
     [
       'rows of another version',
-      () => estimateAdvantages.fromRows(any({ version: 2, signals: [], trajectories: [] }), a2tgpo()),
+      () => estimateAdvantages.fromRows(any({ version: 2, signals: levels, trajectories: [] }), a2tgpo()),
       { code: 'ERR_RANGE', path: 'rows[0].version' },
     ],
     [
       'rows without trajectories',
-      () => estimateAdvantages.fromRows(any({ version: 1, signals: [] }), a2tgpo()),
+      () => estimateAdvantages.fromRows(any({ version: 1, signals: levels }), a2tgpo()),
       { code: 'ERR_TYPE', path: 'rows[0].trajectories', expected: 'an array' },
     ],
     [
@@ -149,13 +151,13 @@ describe('credit', () => {
     ],
     [
       'one id with two contents',
-      merge(row, { ...row, outcome: 0 }),
+      merge(row, { ...row, values: { ...row.values, outcome: 0 } }),
       { code: 'ERR_RANGE', path: 'rows', received: 'two that differ', message: /trajectoryIds/ },
     ],
     [
       'a row without a signal that is needed',
-      merge({ ...row, informationGain: null }),
-      { code: 'ERR_MISSING', path: 'rows[0].trajectories[0].informationGain', expected: 'one value per turn' },
+      merge({ ...row, values: { outcome: 1 } }),
+      { code: 'ERR_MISSING', path: `${at}.informationGain`, expected: 'an array of 1, each a number or null' },
     ],
     [
       'a row of fewer tokens',
@@ -169,12 +171,18 @@ describe('credit', () => {
     ],
     [
       'a row of two gains',
-      merge({ ...row, informationGain: [null, 1] }),
-      {
-        code: 'ERR_TYPE',
-        path: 'rows[0].trajectories[0].informationGain',
-        expected: 'null, or an array of 1 numbers or nulls',
-      },
+      merge({ ...row, values: { outcome: 1, informationGain: [null, 1] } }),
+      { code: 'ERR_TYPE', path: `${at}.informationGain`, expected: 'an array of 1, each a number or null' },
+    ],
+    [
+      'a row of an infinite outcome',
+      merge({ ...row, values: { ...row.values, outcome: Number.POSITIVE_INFINITY } }),
+      { code: 'ERR_TYPE', path: `${at}.outcome`, expected: 'a number or null' },
+    ],
+    [
+      'a row of values that nobody announced',
+      merge({ ...row, values: { ...row.values, reward: 1 } }),
+      { code: 'ERR_UNKNOWN_OPTION', path: `${at}.reward` },
     ],
     [
       'a row with a field too many',
@@ -184,16 +192,16 @@ describe('credit', () => {
     [
       'rows that say nothing of their signals',
       () => estimateAdvantages.fromRows(any({ version: 1, trajectories: [] }), a2tgpo()),
-      { code: 'ERR_TYPE', path: 'rows[0].signals', expected: 'an array' },
+      { code: 'ERR_MISSING', path: 'rows[0].signals', expected: 'an object' },
     ],
     [
       'a row whose indices do not increase',
-      merge({ ...row, index: [5, 2], tokens: [1, 1], informationGain: [1, null] }),
+      merge({ ...row, index: [5, 2], tokens: [1, 1], values: { outcome: 1, informationGain: [1, null] } }),
       { code: 'ERR_TURNS', path: 'rows[0].trajectories[0].index[1]' },
     ],
     [
       'a row with a gain on its last turn',
-      merge({ ...row, informationGain: [0.5] }),
+      merge({ ...row, values: { outcome: 1, informationGain: [0.5] } }),
       { code: 'ERR_NO_EFFECT', path: 'informationGain[0]' },
     ],
     ['a row of id 1e300', merge({ ...row, id: 1e300 }), { code: 'ERR_RANGE', path: 'rows[0].trajectories[0].id' }],
@@ -228,7 +236,7 @@ describe('credit', () => {
     expectInvalid(() => estimateAdvantages.fromRows(rows, a2tgpo()), {
       code: 'ERR_MISSING',
       path: 'rows[0].signals',
-      expected: 'informationGain, which the estimator needs',
+      expected: 'informationGain per turn, which the estimator needs',
     });
   });
 });

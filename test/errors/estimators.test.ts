@@ -112,7 +112,11 @@ describe('presets and estimators', () => {
       make({ version: 2 }),
       { code: 'ERR_RANGE', path: 'version', expected: 'an integer in [1, 1]', received: '2' },
     ],
-    ['an unknown stage', make({ whiten: true }), { code: 'ERR_UNKNOWN_OPTION', path: 'whiten' }],
+    [
+      'an unknown stage',
+      make({ whitening: true }),
+      { code: 'ERR_UNKNOWN_OPTION', path: 'whitening', message: /did you mean "whiten"/ },
+    ],
     ['no channels', make({ channels: undefined }), { code: 'ERR_MISSING', path: 'channels' }],
     [
       'an empty list of channels',
@@ -138,27 +142,167 @@ describe('presets and estimators', () => {
     [
       'a gate that does not exist',
       make({ gate: { kind: 'cispo', low: 0, high: 0 } }),
-      { code: 'ERR_RANGE', path: 'gate.kind', expected: '"ppo"' },
+      { code: 'ERR_RANGE', path: 'gate.kind', expected: /^"none", "ppo", "detached"/ },
     ],
     [
-      'an adapt of a signal that is no channel',
-      make({ gate: { ...base.gate, adapt: { signal: 'turn-reward', beta: 0.1 } } }),
-      { code: 'ERR_ESTIMATOR', path: 'gate.adapt.signal', received: '"turn-reward"' },
+      'an adapt of a channel that is not there',
+      make({ gate: { ...base.gate, adapt: { channel: 2, beta: 0.1 } } }),
+      { code: 'ERR_ESTIMATOR', path: 'gate.adapt.channel', expected: 'one of the 2 channels, from 0', received: '2' },
     ],
     [
       'a beta of 2',
-      make({ gate: { ...base.gate, adapt: { signal: 'information-gain', beta: 2 } } }),
+      make({ gate: { ...base.gate, adapt: { channel: 0, beta: 2 } } }),
       { code: 'ERR_RANGE', path: 'gate.adapt.beta' },
     ],
     [
+      'a bound of a gate without a clip range',
+      make({ gate: { kind: 'sigmoid', temperature: { positive: 1, negative: 1 }, low: 1 } }),
+      { code: 'ERR_UNKNOWN_OPTION', path: 'gate.low' },
+    ],
+    [
       'an unknown signal',
-      channel({ signal: { kind: 'turn-rewards' } }),
-      { code: 'ERR_RANGE', path: 'channels[0].signal.kind', message: /Did you mean "turn-reward"\?/ },
+      channel({ signal: 'turn-rewards' }),
+      { code: 'ERR_RANGE', path: 'channels[0].signal', message: /Did you mean "turn-reward"\?/ },
+    ],
+    [
+      'an unknown term',
+      channel({ signal: { level: 'turn', terms: ['rewards'] } }),
+      { code: 'ERR_RANGE', path: 'channels[0].signal.terms.term' },
+    ],
+    [
+      'no terms',
+      channel({ signal: { level: 'turn', terms: [] } }),
+      { code: 'ERR_TYPE', path: 'channels[0].signal.terms', received: 'an array of 0' },
+    ],
+    [
+      'two terms of one level',
+      channel({ signal: { level: 'turn', terms: ['turn-reward', { name: 'mine', level: 'turn' }] } }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0].signal.terms[1]', expected: 'at most one term per level' },
+    ],
+    [
+      'a place with nothing to place',
+      channel({ signal: { level: 'turn', terms: ['turn-reward'], place: 'every' } }),
+      { code: 'ERR_UNKNOWN_OPTION', path: 'channels[0].signal.place' },
     ],
     [
       'a lastTurn of a turn reward',
-      channel({ signal: { kind: 'turn-reward', lastTurn: 'signal' } }),
+      channel({ signal: { level: 'turn', terms: ['turn-reward'], lastTurn: 'signal' } }),
       { code: 'ERR_UNKNOWN_OPTION', path: 'channels[0].signal.lastTurn' },
+    ],
+    [
+      'a tree of turn rewards',
+      channel({ signal: 'turn-reward', accumulate: { kind: 'tree', backup: 'leaf-mean' } }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0].accumulate' },
+    ],
+    [
+      'the outcome twice',
+      channel({
+        signal: { level: 'turn', terms: ['turn-reward', 'outcome'] },
+        accumulate: { kind: 'discounted', gamma: 1, bootstrap: 'outcome' },
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0].accumulate.bootstrap' },
+    ],
+    [
+      'ranks among first members',
+      channel({ transform: 'rank-gauss', group: { kind: 'prompt', members: 'first' } }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0].transform' },
+    ],
+    [
+      'an observation at turn level',
+      channel({ signal: 'turn-reward', accumulate: { kind: 'discounted', gamma: 1, observation: 'reset' } }),
+      { code: 'ERR_UNKNOWN_OPTION', path: 'channels[0].accumulate.observation' },
+    ],
+    [
+      'a prompt-key without its name',
+      channel({ group: { kind: 'prompt-key' } }),
+      { code: 'ERR_MISSING', path: 'channels[0].group.key' },
+    ],
+    [
+      'only ratio targets',
+      make({ channels: [{ ...outcome, use: 'ratio-target' }], gate: { kind: 'l1-target', low: 0.1, high: 0.1 } }),
+      { code: 'ERR_ESTIMATOR', path: 'channels' },
+    ],
+    [
+      'l1-target without a target',
+      make({ gate: { kind: 'l1-target', low: 0.1, high: 0.1 } }),
+      { code: 'ERR_ESTIMATOR', path: 'gate.kind', received: 'no such channel' },
+    ],
+    [
+      'a target without l1-target',
+      make({ channels: [...base.channels, { ...outcome, use: 'ratio-target' }] }),
+      { code: 'ERR_ESTIMATOR', path: 'gate.kind', received: '"ppo"' },
+    ],
+    [
+      'joined tokens',
+      make({
+        combine: { kind: 'join', gamma: 1 },
+        channels: [{ ...base.channels[0], signal: 'token-reward', group: { kind: 'prompt' } }],
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'combine.kind' },
+    ],
+    [
+      'a cap of the first channel',
+      make({ channels: [{ ...base.channels[0], cap: { eps: 1e-6 } }] }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0].cap' },
+    ],
+    [
+      'a cap in a weighted mean',
+      make({ combine: { kind: 'weighted-mean' }, channels: [base.channels[0], { ...outcome, cap: { eps: 1e-6 } }] }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[1].cap', expected: 'combine sum' },
+    ],
+    [
+      'whitened turns of tokens',
+      make({
+        whiten: { kind: 'center', over: 'turn' },
+        channels: [{ ...base.channels[0], signal: 'token-reward' }],
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'whiten.over' },
+    ],
+    [
+      'a KL corrected by the ratio of a turn',
+      make({ kl: { coef: 1, estimator: 'k3', ratioCorrection: true } }),
+      { code: 'ERR_ESTIMATOR', path: 'kl.ratioCorrection' },
+    ],
+    [
+      'a correction towards the denominator',
+      make({
+        ratio: { level: 'token', denominator: 'rollout' },
+        weights: [{ kind: 'importance', level: 'token', mode: 'truncate', high: 2 }],
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'weights[0].kind' },
+    ],
+    [
+      'five weights',
+      make({ weights: new Array(5).fill({ kind: 'given' }) }),
+      { code: 'ERR_TYPE', path: 'weights', received: 'an array of 5' },
+    ],
+    [
+      'a rejection without bounds',
+      make({ weights: [{ kind: 'reject', level: 'token', divergence: 'k3' }] }),
+      { code: 'ERR_MISSING', path: 'weights[0].high' },
+    ],
+    ['prompt-mean of tokens', make({ aggregate: 'prompt-mean' }), { code: 'ERR_ESTIMATOR', path: 'aggregate' }],
+    [
+      'log-sum-exp of tokens',
+      make({ gate: { kind: 'log-sum-exp', temperature: 1 }, aggregate: 'prompt-mean', ratio: { level: 'token' } }),
+      { code: 'ERR_ESTIMATOR', path: 'ratio' },
+    ],
+    ['an entropy coefficient of 0', make({ entropy: { coef: 0 } }), { code: 'ERR_RANGE', path: 'entropy.coef' }],
+    [
+      'keys at two levels',
+      make({
+        gate: { kind: 'ppo', low: 0, high: 0 },
+        channels: [
+          { ...outcome, group: { kind: 'prompt-key', key: 'a' } },
+          { ...outcome, signal: 'turn-reward', group: { kind: 'prompt-key', key: 'a' } },
+        ],
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'channels', expected: 'one level for keys.a' },
+    ],
+    [
+      'credit of functions',
+      make({ custom: ['advantage'] }),
+      { code: 'ERR_ESTIMATOR', path: 'custom', received: 'credit made by the functions advantage' },
     ],
     [
       'a ddof of 2',
@@ -193,8 +337,8 @@ describe('presets and estimators', () => {
     ],
     [
       'an outcome that accumulates',
-      make({ gate: { kind: 'ppo', low: 0, high: 0 }, channels: [{ ...outcome, then: { kind: 'none' } }] }),
-      { code: 'ERR_UNKNOWN_OPTION', path: 'channels[0].then', message: /does not accumulate/ },
+      make({ gate: { kind: 'ppo', low: 0, high: 0 }, channels: [{ ...outcome, accumulate: { kind: 'none' } }] }),
+      { code: 'ERR_UNKNOWN_OPTION', path: 'channels[0].accumulate', message: /nothing to accumulate/ },
     ],
   ];
   testErrors(rows);

@@ -153,7 +153,7 @@ const WITH_CREDIT: CallRow[] = [
   ],
 ];
 
-const OTHER = estimator({ ...A2TGPO, name: 'other', gate: { ...A2TGPO.gate, adapt: null } });
+const OTHER = estimator({ ...A2TGPO, name: 'other', gate: { kind: 'ppo', low: 0.003, high: 0.004 } });
 const BETA: CallRow[] = [
   [
     'a credit of another phase A',

@@ -108,7 +108,12 @@ const LOGITS: CallRow[] = [
   [
     'no oldLogProbs',
     (b) => delete b.oldLogProbs,
-    { code: 'ERR_MISSING', path: 'oldLogProbs', expected: 'a Float32Array [N]', received: 'undefined' },
+    {
+      code: 'ERR_MISSING',
+      path: 'oldLogProbs',
+      expected: /^a Float32Array \[N\]: the estimator/,
+      received: 'undefined',
+    },
   ],
   [
     'oldLogProbs of another length',

@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Status } from '../../lib/ops.js';
+import { CHANNEL, CREDIT_INPUTS, NO_KL, WEIGHT } from '../support/records.js';
 import { expectClose, expectedLogProbs, flag, gatherArgs, inLibrary, inPlain, inShared, native } from './helpers.js';
+import { surrogateArgs } from './hostile_args.js';
 
 const { ops, async } = native.backends.cpu;
 
@@ -15,39 +17,14 @@ function turns(count: number) {
   return { starts: make(), ends: make(), tokens: make(), trajectory: make(), index: make() };
 }
 
-const channel = {
-  signal: 'outcome',
-  matchOutcomeStd: false,
-  stdFloor: 0,
-  accumulate: 'none',
-  gamma: 1,
-  bootstrap: 'zero',
-  group: 'batch',
-  singleton: 'zero',
-  center: 'mean',
-  scale: 'std',
-  ddof: 0,
-  eps: 1e-6,
-  varianceFloor: 0,
-  then: 'none',
-  thenGamma: 1,
-  thenDivide: 'none',
-  weight: 1,
-  lastWeight: 1,
-};
+const channel = CHANNEL;
 
 function statisticsArgs(): Record<string, unknown> {
   return {
+    ...CREDIT_INPUTS,
     turns: turns(0),
     groups: new Int32Array(0),
-    outcome: new Float64Array(0),
-    turnRewards: null,
-    informationGain: null,
     channels: [channel],
-    combine: 'sum',
-    joinGamma: 1,
-    normalizedChannel: 0,
-    clipScaleBeta: 0,
     advantages: new Float64Array(0),
     clipScale: new Float64Array(0),
     normalizedSignal: new Float64Array(0),
@@ -55,6 +32,7 @@ function statisticsArgs(): Record<string, unknown> {
   };
 }
 const statistics = ops.turnStatistics as (args: unknown) => Status;
+const surrogate = ops.surrogate as (args: unknown) => Status;
 
 describe('accepted', () => {
   test.each([
@@ -239,8 +217,68 @@ describe('refused, with the field named', () => {
       'turnStatistics.turns.ends: expected Int32Array, received "x"',
     ],
   ];
-  test.each(nested)('%s', (_, value, message) => {
+  const stages: [string, Record<string, unknown>, string][] = [
+    [
+      'record in a list entry',
+      withChannel({ klPenalty: { ...NO_KL, coefficient: 1 } }),
+      'turnStatistics.channels[1].klPenalty.coefficient: unknown field',
+    ],
+    [
+      'record in a list entry, missing',
+      withChannel({ klPenalty: null }),
+      'turnStatistics.channels[1].klPenalty: expected an object, received null',
+    ],
+    [
+      'enum of a stage',
+      withChannel({ accumulate: 'sum' }),
+      'turnStatistics.channels[1].accumulate: expected one of "none", "discounted", "gae", "tree", received "sum"',
+    ],
+    [
+      'view of a stage',
+      withChannel({ keys: new Float64Array(2) }),
+      'turnStatistics.channels[1].keys: expected Int32Array, received Float64Array',
+    ],
+    [
+      'flags',
+      { ...statisticsArgs(), truncated: new Int8Array(2) },
+      'turnStatistics.truncated: expected Uint8Array, received Int8Array',
+    ],
+    ['nested record', { ...statisticsArgs(), whiten: undefined }, 'turnStatistics.whiten: missing'],
+    [
+      'nested enum',
+      { ...statisticsArgs(), modulation: { ...CREDIT_INPUTS.modulation, kind: 'on' } },
+      'turnStatistics.modulation.kind: expected one of "none", "entropy", received "on"',
+    ],
+  ];
+  test.each([...nested, ...stages])('%s', (_, value, message) => {
     expect(() => statistics(value)).toThrow(message);
+  });
+
+  test.each<[string, object, string]>([
+    ['weights too many', { weights: Array(5).fill(WEIGHT) }, 'surrogate.weights: at most 4 entries, received 5'],
+    [
+      'weight',
+      { weights: [WEIGHT, { ...WEIGHT, mode: 'drop' }] },
+      'surrogate.weights[1].mode: expected one of "truncate", "mask", received "drop"',
+    ],
+    [
+      'gate',
+      { gate: { ...surrogateArgs().gate, kind: 'clip' } },
+      'surrogate.gate.kind: expected one of "ppo", "detached", "gamma"',
+    ],
+    [
+      'tokenWeights',
+      { tokenWeights: new Float32Array(2) },
+      'surrogate.tokenWeights: expected Float64Array, received Float32Array',
+    ],
+    [
+      'denominators',
+      { denominators: { tokens: 1, turns: 1, sequences: 1 } },
+      'surrogate.denominators.prompts: missing',
+    ],
+    ['entropyCoef', { entropyCoef: null }, 'surrogate.entropyCoef: expected a number, received null'],
+  ])('surrogate: %s', (_, change, message) => {
+    expect(() => surrogate({ ...surrogateArgs(), ...change })).toThrow(message);
   });
 
   test('in an asynchronous call as well, at once', () => {

@@ -113,7 +113,7 @@ describe.each(DEVICES)('%s', (device) => {
     expect(a2tgpo()).toMatchObject({
       name: 'a2tgpo',
       ratio: { level: 'turn', form: 'straight-through', clamp: { low: null, high: 10 } },
-      gate: { kind: 'ppo', low: 3e-3, high: 4e-3, dual: null, adapt: { signal: 'information-gain', beta: 0.3 } },
+      gate: { kind: 'ppo', low: 3e-3, high: 4e-3, dual: null, adapt: { channel: 0, beta: 0.3 } },
       aggregate: 'token-mean',
     });
     expect(a2tgpo().channels[0]).toMatchObject({

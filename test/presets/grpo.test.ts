@@ -59,6 +59,7 @@ describe.each(DEVICES)('%s', (device) => {
     const tokens = {
       logProbs: Float32Array.of(-1, Math.fround(-1 + Math.LN2)),
       oldLogProbs: Float32Array.of(-1, -1),
+      trajectoryOffsets: [0, 2],
       advantages: [-1, -1],
       advantageLevel: 'token' as const,
     };

@@ -11,6 +11,7 @@ import {
   type TurnsArgs,
 } from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
+import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, RATIO } from '../support/records.js';
 
 export const { ops } = reference;
 const { POSITIVE_INFINITY: INF } = Number;
@@ -92,44 +93,20 @@ export function segmented(args: SegmentTurnsArgs): TurnsArgs {
 
 /** One channel; by default the outcome as it is. */
 export function channel(given: Partial<ChannelArgs> = {}): ChannelArgs {
-  return {
-    signal: 'outcome',
-    matchOutcomeStd: false,
-    stdFloor: 0,
-    accumulate: 'none',
-    gamma: 1,
-    bootstrap: 'zero',
-    group: 'prompt',
-    singleton: 'zero',
-    center: 'none',
-    scale: 'none',
-    ddof: 0,
-    eps: 0,
-    varianceFloor: 0,
-    then: 'none',
-    thenGamma: 1,
-    thenDivide: 'none',
-    weight: 1,
-    lastWeight: 1,
-    ...given,
-  };
+  return { ...CHANNEL, ...given };
 }
 
 type StatisticsInput = Partial<TurnStatisticsArgs> & Pick<TurnStatisticsArgs, 'turns' | 'groups' | 'channels'>;
 
 export function statisticsArgs(given: StatisticsInput): TurnStatisticsArgs {
-  const turnCount = given.turns.starts.length;
+  const { turns, actionMask } = given;
+  const tokenCount = actionMask?.length ?? turns.ends.at(-1) ?? 0;
+  const count = given.resultLevel === 'token' ? tokenCount : turns.starts.length;
   return {
-    outcome: null,
-    turnRewards: null,
-    informationGain: null,
-    combine: 'sum',
-    joinGamma: 1,
-    normalizedChannel: 0,
-    clipScaleBeta: 0,
-    advantages: new Float64Array(turnCount).fill(-99),
-    clipScale: new Float64Array(turnCount).fill(-99),
-    normalizedSignal: new Float64Array(turnCount).fill(-99),
+    ...CREDIT_INPUTS,
+    advantages: new Float64Array(count).fill(-99),
+    clipScale: new Float64Array(count).fill(-99),
+    normalizedSignal: new Float64Array(count).fill(-99),
     groupStats: new Float64Array(given.channels.length * GROUP_STAT_SLOTS.length).fill(-99),
     ...given,
   };
@@ -141,27 +118,26 @@ export function groupStat(args: TurnStatisticsArgs, slot: GroupStatSlot, c = 0):
 
 type SurrogateInput = Partial<SurrogateArgs> & Pick<SurrogateArgs, 'logProbs' | 'oldLogProbs' | 'turns' | 'advantages'>;
 
-/** Token-level PPO without a bound in reach; denominators are those of the batch itself. */
+/** Token-level PPO without a bound in reach; denominators are those of the batch itself, every trajectory its own prompt. */
 export function surrogateArgs(given: SurrogateInput): SurrogateArgs {
   const count = given.logProbs.length;
   const actionMask = given.actionMask ?? new Uint8Array(count).fill(1);
   const { tokens, trajectory } = given.turns;
   const withLoss = Array.from(tokens.keys()).filter((k) => tokens[k] > 0);
+  const sequences = new Set(withLoss.map((k) => trajectory[k]));
+  const prompts = new Set(Array.from(sequences, (m) => given.groups?.[m] ?? `alone ${m}`));
   return {
-    refLogProbs: null,
-    entropy: null,
+    ...LOSS_INPUTS,
     actionMask,
     advantageLevel: 'turn',
-    clipScale: null,
-    ratio: { level: 'token', form: 'straight-through', clampLow: -20, clampHigh: 20 },
-    gate: { kind: 'ppo', low: 0.2, high: 0.2, dual: INF },
-    kl: { coef: 0, estimator: 'k3', logRatioClamp: INF, valueClamp: INF },
+    ratio: RATIO,
+    gate: { ...GATE, low: 0.2, high: 0.2 },
     aggregate: 'token-mean',
-    horizon: 1,
     denominators: {
       tokens: tokens.reduce((a, b) => a + b, 0),
       turns: withLoss.length,
-      sequences: new Set(withLoss.map((k) => trajectory[k])).size,
+      sequences: sequences.size,
+      prompts: prompts.size,
     },
     nonFinite: 'throw',
     coefficients: new Float64Array(count).fill(-99),

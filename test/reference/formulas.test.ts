@@ -1,28 +1,41 @@
 /** Every other formula at values worked out by hand, and its derivative by finite differences. */
 import { describe, expect, test } from 'vitest';
-import type { Aggregate } from '../../lib/ops.js';
+import type { Aggregate, KlArgs, RatioArgs, WeightArgs } from '../../lib/ops.js';
 import {
+  absKl,
+  acceptance,
   clampLogRatio,
   clipScale,
+  correctByRatio,
   discounted,
   divideBySqrtTerms,
+  entropyGradient,
   flooredStd,
   groupMoments,
+  importanceWeight,
   isClamped,
   k1,
   k2,
   k3,
+  klTerm,
   lossDenominator,
   meanLogRatio,
   type NormalizeOptions,
   normalizeGroup,
+  offPolicyFactor,
   type PpoBounds,
   ppoBounds,
   ppoDerivative,
   ppoValue,
+  reduceValues,
+  rolloutDivergence,
   sigmoid,
+  signedBernoulliKl,
+  softplusOfMany,
   termWeight,
+  tokenLogRatio,
 } from '../../lib/reference/index.js';
+import { NO_KL, RATIO, WEIGHT } from '../support/records.js';
 
 const { POSITIVE_INFINITY: INF } = Number;
 const f64 = (...values: number[]) => Float64Array.from(values);
@@ -219,8 +232,156 @@ describe('kl', () => {
   });
 });
 
+describe('kl with another gradient', () => {
+  const kl = (given: Partial<KlArgs>): KlArgs => ({ ...NO_KL, coef: 1, ...given });
+
+  test('abs: the sign, 0 at 0', () => {
+    expect([-0.5, 0, 0.5].map((x) => absKl(x))).toEqual([
+      { value: 0.5, gradient: -1, clamped: false },
+      { value: 0, gradient: 0, clamped: false },
+      { value: 0.5, gradient: 1, clamped: false },
+    ]);
+    expect(klTerm(-0.5, kl({ estimator: 'abs' }))).toEqual(absKl(-0.5));
+  });
+
+  test('k2: value of the estimator, gradient x, also where the value is clamped', () => {
+    expect(klTerm(0.5, kl({ estimator: 'k1', gradient: 'k2' }))).toEqual({ value: 0.5, gradient: 0.5, clamped: false });
+    expect(klTerm(-0.5, kl({ estimator: 'abs', gradient: 'k2' })).gradient).toBe(-0.5);
+    const clamped = kl({ estimator: 'k3', gradient: 'k2', logRatioClamp: 20, valueClamp: 10 });
+    expect(klTerm(0.5, clamped)).toEqual({ ...k3(0.5, 20, 10), gradient: 0.5 });
+    expect(klTerm(-3, clamped)).toEqual({ value: 10, gradient: -3, clamped: true });
+  });
+
+  test('times the ratio: the product rule, or the estimator alone where the ratio is held', () => {
+    const term = { value: 2, gradient: 3, clamped: false };
+    expect(correctByRatio(term, 0.5, true)).toEqual({ value: 1, gradient: 2.5, clamped: false });
+    expect(correctByRatio(term, 0.5, false)).toEqual({ value: 1, gradient: 1.5, clamped: false });
+  });
+});
+
+describe('a token’s log-ratio before it is reduced', () => {
+  const ratio: RatioArgs = { ...RATIO, tokenClamp: 1, clipLow: 0.25, clipHigh: 0.5 };
+
+  // [d, A, y, what held it]
+  test.each<[number, number, number, 'clamped' | 'clippedLow' | 'clippedHigh' | null]>([
+    [0.75, 1, 0.5, 'clippedHigh'],
+    [0.5, 1, 0.5, null],
+    [-0.75, 1, -0.75, null],
+    [-0.75, -1, -0.25, 'clippedLow'],
+    [-0.25, -1, -0.25, null],
+    [0.75, -1, 0.75, null],
+    [0.75, 0, 0.75, null],
+    [-0.75, -0, -0.75, null],
+    [3, -1, 1, 'clamped'],
+    [-3, 1, -1, 'clamped'],
+    [1, -1, 1, null],
+    [-INF, 1, -1, 'clamped'],
+  ])('d = %d, A = %d', (d, advantage, value, held) => {
+    const flags = { clamped: false, clippedLow: false, clippedHigh: false, ...(held && { [held]: true }) };
+    expect(tokenLogRatio(d, advantage, ratio)).toEqual({ value, live: held === null, ...flags });
+  });
+
+  test('both at once; NaN passes', () => {
+    const both = { value: 0.5, live: false, clamped: true, clippedLow: false, clippedHigh: true };
+    expect(tokenLogRatio(3, 1, ratio)).toEqual(both);
+    expect(tokenLogRatio(Number.NaN, 1, ratio)).toMatchObject({ value: Number.NaN, live: true });
+  });
+
+  test('mean, sum, largest', () => {
+    const values = f64(-1, 0.25, -0.5);
+    expect((['mean', 'sum', 'max'] as const).map((reduce) => reduceValues(values, reduce))).toEqual([
+      -1.25 / 3,
+      -1.25,
+      0.25,
+    ]);
+    expect(reduceValues(f64(-3), 'max')).toBe(-3);
+  });
+});
+
+describe('weights from the sampler', () => {
+  const weight = (given: Partial<WeightArgs>): WeightArgs => ({ ...WEIGHT, ...given });
+  const half = Math.log(0.5);
+
+  test('truncated', () => {
+    const truncate = weight({ low: 0.75, high: 2 });
+    expect(importanceWeight(0, truncate)).toEqual({ value: 1, truncated: false });
+    expect(importanceWeight(half, truncate)).toEqual({ value: 0.75, truncated: true });
+    expect(importanceWeight(5, truncate)).toEqual({ value: 2, truncated: true });
+    expect(importanceWeight(0, weight({ low: 1, high: 1 })).truncated).toBe(false);
+    expect(importanceWeight(1000, weight({ logClamp: 20 }))).toEqual({ value: Math.exp(20), truncated: false });
+    expect(importanceWeight(-1000, weight({ logClamp: 20 })).value).toBe(Math.exp(-20));
+    expect(importanceWeight(Number.NaN, truncate).value).toBeNaN();
+  });
+
+  test('masked', () => {
+    const masked = weight({ mode: 'mask', low: 0.75, high: 2 });
+    expect([0, half, 5].map((y) => importanceWeight(y, masked).value)).toEqual([1, 0, 0]);
+    expect(importanceWeight(0, weight({ mode: 'mask', low: 1, high: 1 }))).toEqual({ value: 1, truncated: false });
+    expect(importanceWeight(Number.NaN, masked).value).toBe(0);
+  });
+
+  test('divergences at r = ln 2, and where it is clamped', () => {
+    const at = (r: number, logClamp: number) =>
+      (['k1', 'k2', 'k3', 'abs'] as const).map((estimator) => rolloutDivergence(r, estimator, logClamp));
+    const x = Math.LN2;
+    const expected = [-x, (x * x) / 2, 1 - x, x];
+    at(x, 20).forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i], 15);
+    });
+    expect(at(-30, 1)).toEqual([1, 0.5, Math.expm1(-1) + 1, 1]);
+  });
+
+  test('acceptance and the off-policy mask; a bound is inside', () => {
+    expect([-1, -0.5, 0, 2, 3].map((x) => acceptance(x, weight({ low: -0.5, high: 2 })))).toEqual([0, 1, 1, 1, 0]);
+    const given = weight({ high: 0.5 });
+    expect([0.4, 0.5, 0.6].map((x) => offPolicyFactor(-1, x, given))).toEqual([1, 1, 0]);
+    expect([1, 0, -0].map((advantage) => offPolicyFactor(advantage, 9, given))).toEqual([1, 1, 1]);
+  });
+});
+
+describe('log-sum-exp of a class', () => {
+  test('log(1 + e + 1) and its shares', () => {
+    const { value, shares } = softplusOfMany(f64(1, 0));
+    expect(value).toBeCloseTo(Math.log(2 + Math.E), 15);
+    expect(shares[0]).toBeCloseTo(Math.E / (2 + Math.E), 15);
+    expect(shares[1]).toBeCloseTo(1 / (2 + Math.E), 15);
+  });
+
+  test('no overflow, no lost digits', () => {
+    const far = softplusOfMany(f64(1e6, 1e6 - 800));
+    expect([far.value, ...far.shares]).toEqual([1e6, 1, 0]);
+    expect(softplusOfMany(f64(-50)).value).toBe(Math.exp(-50));
+    expect(softplusOfMany(f64(1, 2, 3)).value).toBe(softplusOfMany(f64(3, 1, 2)).value);
+  });
+});
+
+describe('Bernoulli KL', () => {
+  const [quarter, half] = [Math.log(0.25), Math.log(0.5)];
+
+  test('1/2 to 1/4, with the sign of the move', () => {
+    // 1/2 log 2 + 1/2 log 2/3;   1/4 log 1/2 + 3/4 log 3/2
+    expect(signedBernoulliKl(quarter, half)).toBeCloseTo(-(0.5 * Math.log(2) + 0.5 * Math.log(2 / 3)), 15);
+    expect(signedBernoulliKl(half, quarter)).toBeCloseTo(0.25 * Math.log(0.5) + 0.75 * Math.log(1.5), 15);
+    expect(Object.is(signedBernoulliKl(half, half), 0)).toBe(true);
+  });
+
+  test('probabilities of 0 and 1', () => {
+    expect(signedBernoulliKl(0, 0)).toBe(0);
+    expect(signedBernoulliKl(half, 0)).toBeCloseTo(-Math.LN2, 15);
+    expect(signedBernoulliKl(0, half)).toBe(INF);
+    expect(signedBernoulliKl(-800, -900)).toBe(0);
+    expect(signedBernoulliKl(1e-9, 0)).toBe(0);
+  });
+});
+
+test('gradient of the entropy: -p (log p + H) / T, 0 for a token that cannot be', () => {
+  expect(entropyGradient(Math.log(0.5), 1, 2)).toBeCloseTo(-0.25 * (1 - Math.LN2), 15);
+  expect(entropyGradient(-INF, 1, 2)).toBe(0);
+  expect(entropyGradient(Number.NaN, 1, 2)).toBeNaN();
+});
+
 describe('aggregate', () => {
-  const denominators = { tokens: 100, turns: 20, sequences: 5 };
+  const denominators = { tokens: 100, turns: 20, sequences: 5, prompts: 2 };
   // |u| = 4, |y| = 10, horizon = 50: [aggregate, weight, D]
   const table: [Aggregate, number, number][] = [
     ['token-mean', 1, 100],
@@ -229,6 +390,7 @@ describe('aggregate', () => {
     ['seq-mean-token-mean', 1 / 10, 5],
     ['seq-mean-token-sum-norm', 1 / 50, 5],
     ['turn-mean-token-mean', 1 / 4, 20],
+    ['prompt-mean', 1, 2],
   ];
   test.each(table)('%s', (aggregate, weight, denominator) => {
     expect(termWeight(aggregate, 4, 10, 50)).toBe(weight);

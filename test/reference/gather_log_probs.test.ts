@@ -42,6 +42,8 @@ function gradientArgs(gather: GatherLogProbsArgs, given: Partial<LogitsGradientA
     logProbs,
     logSumExp: logSumExp ?? new Float64Array(targets.length),
     coefficients: null,
+    entropy: null,
+    entropyCoefficients: null,
     temperature,
     gradScale: 1,
     gradient: { ...logits, data: logits.data.slice().fill(7) },

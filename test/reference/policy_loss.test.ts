@@ -1,14 +1,16 @@
 /** policyLoss is the four ops one after another; and the backend around the ops: promises, abort, public entry. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { NonFinite, PolicyLossArgs, Rows } from '../../lib/ops.js';
 import * as entry from '../../lib/reference/index.js';
+import { RATIO } from '../support/records.js';
 import { channel, ops, random, statisticsArgs, surrogateArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE } = Number;
 const { reference } = entry;
 const OK = { code: 'ok', position: -1 };
 
-/** Two prompts of two trajectories, turn-level ratio, advantages from the statistics. */
+/** Two prompts of two trajectories, turn-level ratio, an entropy bonus, advantages from the statistics. */
 function step({ inPlace = false, nonFinite = 'throw' as NonFinite } = {}): PolicyLossArgs {
   const next = random(21);
   const width = 9;
@@ -16,14 +18,16 @@ function step({ inPlace = false, nonFinite = 'throw' as NonFinite } = {}): Polic
   const count = 12;
   const logits: Rows = { data: Float32Array.from({ length: count * width }, () => 4 * next()), dtype: 'f32', width };
   const targets = Int32Array.from({ length: count }, () => Math.floor(width * next()));
+  const outcome = Float64Array.of(1, 0, 0.5, 0.2);
+  const turnSignal = Float64Array.of(0.1, NONE, NONE, -0.2, NONE, 0.3, NONE);
+  const normalized = { center: 'mean', scale: 'std' } as const;
   const statistics = statisticsArgs({
     turns,
     groups: Int32Array.of(0, 0, 1, 1),
-    outcome: Float64Array.of(1, 0, 0.5, 0.2),
-    informationGain: Float64Array.of(0.1, NONE, NONE, -0.2, NONE, 0.3, NONE),
+    outcome,
     channels: [
-      channel({ signal: 'information-gain', group: 'batch', center: 'mean', scale: 'std', then: 'discounted' }),
-      channel({ center: 'mean', scale: 'std' }),
+      channel({ ...normalized, level: 'turn', turnSignal, group: 'batch', then: 'discounted' }),
+      channel({ ...normalized, trajectorySignal: outcome }),
     ],
     clipScaleBeta: 0.3,
   });
@@ -37,17 +41,20 @@ function step({ inPlace = false, nonFinite = 'throw' as NonFinite } = {}): Polic
     turns,
     advantages: statistics.advantages,
     clipScale: statistics.clipScale,
-    ratio: { level: 'turn', form: 'straight-through', clampLow: -20, clampHigh: 10 },
+    ratio: { ...RATIO, level: 'turn', clampHigh: 10 },
+    entropyCoef: 0.02,
+    entropyCoefficients: new Float64Array(count).fill(-99),
     nonFinite,
   });
-  const shared = { logits, targets, actionMask: null, temperature: 0.7, logProbs, logSumExp };
+  const shared = { logits, targets, actionMask: null, temperature: 0.7, logProbs, logSumExp, entropy };
   return {
     statistics,
-    gather: { ...shared, nonFinite, entropy },
+    gather: { ...shared, nonFinite },
     surrogate,
     gradient: {
       ...shared,
       coefficients: surrogate.coefficients,
+      entropyCoefficients: surrogate.entropyCoefficients,
       gradScale: 1,
       gradient: inPlace ? logits : { ...logits, data: new Float32Array(count * width).fill(7) },
       underflowed: new Float64Array(1),
@@ -62,6 +69,7 @@ function outputs({ statistics, gather, surrogate, gradient }: PolicyLossArgs) {
     logProbs: gather.logProbs,
     entropy: gather.entropy,
     coefficients: surrogate.coefficients,
+    entropyCoefficients: surrogate.entropyCoefficients,
     metrics: surrogate.metrics,
     gradient: gradient.gradient.data,
   };
@@ -137,6 +145,26 @@ describe('policyLoss', () => {
       (a) => ({ ...a, gradient: { ...a.gradient, coefficients: new Float64Array(12) } }),
       'invalid-argument',
     ],
+    [
+      'sharing of entropy',
+      (a) => ({ ...a, gradient: { ...a.gradient, entropy: new Float32Array(12) } }),
+      'invalid-argument',
+    ],
+    [
+      'sharing of entropy coefficients',
+      (a) => ({ ...a, gradient: { ...a.gradient, entropyCoefficients: new Float64Array(12) } }),
+      'invalid-argument',
+    ],
+    [
+      'bonus without its gradient',
+      (a) => ({ ...a, gradient: { ...a.gradient, entropyCoefficients: null } }),
+      'invalid-argument',
+    ],
+    [
+      'bonus with a deferred row scale',
+      (a) => ({ ...a, gradient: { ...a.gradient, coefficients: null, entropyCoefficients: null } }),
+      'invalid-argument',
+    ],
     ['temperatures', (a) => ({ ...a, gradient: { ...a.gradient, temperature: 2 } }), 'invalid-argument'],
   ])('invalid %s: nothing is written', (_, spoil, code) => {
     const args = spoil(step());
@@ -184,17 +212,14 @@ describe('backend', () => {
     expect(reference.name).toBe('reference');
   });
 
-  test('the entry has every formula', () => {
-    expect(Object.keys(entry).sort()).toEqual(
-      [
-        'reproducibleSum fromBf16 fromF16 toBf16 toF16',
-        'softmaxRow logProbOf logSumExpOf entropyOf gradientAtTarget gradientElsewhere',
-        'groupMoments normalizeGroup flooredStd discounted divideBySqrtTerms sigmoid clipScale',
-        'meanLogRatio clampLogRatio isClamped ppoBounds ppoValue ppoDerivative clippedHigh clippedLow clippedDual',
-        'k1 k2 k3 klTerm termWeight lossDenominator reference',
-      ]
-        .flatMap((line) => line.split(' '))
-        .sort(),
-    );
+  test('the entry has every formula of math, and the backend', () => {
+    const math = new URL('../../lib/reference/math/', import.meta.url);
+    const files = readdirSync(math, { recursive: true, encoding: 'utf8' });
+    const formulas = files
+      // Powers of two and exponents: how, not what.
+      .filter((file) => file.endsWith('.ts') && file !== 'binary.ts')
+      .flatMap((file) => [...readFileSync(new URL(file, math), 'utf8').matchAll(/^export function (\w+)/gm)])
+      .map(([, name]) => name);
+    expect(Object.keys(entry).sort()).toEqual([...formulas, 'reference'].sort());
   });
 });

@@ -1,9 +1,10 @@
 /**
  * surrogate: losses and metrics at small numbers, what is masked, what is not finite, splits, orders, sizes.
- * Derivatives: gradients.test.ts.
+ * Weights, sums, clipped tokens, bonus, coupled gate: surrogate_stages.test.ts. Derivatives: gradients.test.ts.
  */
 import { describe, expect, test } from 'vitest';
-import type { MetricSlot, RatioArgs, SurrogateArgs } from '../../lib/ops.js';
+import type { GateArgs, KlArgs, MetricSlot, RatioArgs, SurrogateArgs, WeightArgs } from '../../lib/ops.js';
+import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.js';
 import { lossOf, metric, ops, random, surrogateArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF, NEGATIVE_INFINITY } = Number;
@@ -18,13 +19,8 @@ const logRatios = [0.5, -0.25, 0.125, -0.5, 0, 0.25];
 const logProbs = Float32Array.from(logRatios, (x) => x - 1);
 const oldLogProbs = new Float32Array(6).fill(-1);
 
-const ratio = (given: Partial<RatioArgs>): RatioArgs => ({
-  level: 'token',
-  form: 'straight-through',
-  clampLow: -20,
-  clampHigh: 20,
-  ...given,
-});
+const ratio = (given: Partial<RatioArgs>): RatioArgs => ({ ...RATIO, ...given });
+const gate = (given: Partial<GateArgs>): GateArgs => ({ ...GATE, ...given });
 
 function run(given: Partial<SurrogateArgs> = {}): SurrogateArgs {
   const args = surrogateArgs({ logProbs, oldLogProbs, turns, advantages: f64(1, 2, -1), ...given });
@@ -38,7 +34,7 @@ function metricsOf(args: SurrogateArgs): number[] {
 }
 
 describe('by hand', () => {
-  const wide = { kind: 'ppo', low: 0.9, high: 9, dual: INF } as const;
+  const wide = gate({ low: 0.9, high: 9 });
   const [a, b, c, d, e, f] = logRatios.map(Math.exp);
 
   test('token level, no bound in reach: loss = -mean(A ρ), coefficient = -A ρ / N', () => {
@@ -92,7 +88,7 @@ describe('by hand', () => {
       gate: wide,
       aggregate: 'seq-mean-token-sum-norm',
       horizon: 8,
-      denominators: { tokens: 600, turns: 300, sequences: 200 },
+      denominators: { tokens: 600, turns: 300, sequences: 200, prompts: 50 },
     });
     expect(lossOf(args)).toBeCloseTo(-(a + b + 2 * c - d - e - f) / 8 / 200, 15);
     expect(metric(args, 'lossDenominator')).toBe(200);
@@ -100,12 +96,12 @@ describe('by hand', () => {
 
   test('metrics', () => {
     const args = run({
-      gate: { kind: 'ppo', low: 0.2, high: 0.2, dual: 1.25 },
+      gate: gate({ low: 0.2, high: 0.2, dual: 1.25 }),
       advantages: f64(1, 2, -1),
       ratio: ratio({ clampLow: -0.3 }),
       entropy: f32(1, 2, 3, 4, 5, 6),
       refLogProbs: f32(-1, -1, -1, -1, -1, -2),
-      kl: { coef: 0.5, estimator: 'k2', logRatioClamp: INF, valueClamp: INF },
+      kl: { ...NO_KL, coef: 0.5, estimator: 'k2' },
     });
     const low = Math.exp(-0.3);
     const klValues = [...logRatios.slice(0, 5), 1.25].map((x) => (x * x) / 2);
@@ -114,6 +110,7 @@ describe('by hand', () => {
     const expected: Record<MetricSlot, number> = {
       policyNumerator: policy,
       klNumerator: klSum / 2,
+      entropyNumerator: 0,
       lossNumerator: policy + klSum / 2,
       lossDenominator: 6,
       tokens: 6,
@@ -122,10 +119,16 @@ describe('by hand', () => {
       clippedDual: 1,
       clampedLogRatio: 1,
       clampedKl: 0,
+      masked: 0,
+      truncatedWeights: 0,
       ratioSum: a + b + c + low + e + f,
       ratioSquareSum: a * a + b * b + c * c + low * low + e * e + f * f,
       ratioMin: low,
       ratioMax: a,
+      weightSum: 6,
+      weightSquareSum: 6,
+      weightMin: 1,
+      weightMax: 1,
       oldKlK1Sum: -0.125,
       oldKlK3Sum: a + b + c + d + e + f - 6 - 0.125,
       klSum,
@@ -145,7 +148,7 @@ describe('by hand', () => {
     const kl = run({
       refLogProbs: f32(-1, -1, -1, -1, -1, 3),
       advantages: f64(0, 0, 0),
-      kl: { coef: 1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
+      kl: { ...NO_KL, coef: 1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
     });
     // x = -0.75 - 3 = -3.75: e^3.75 - 4.75 = 37.8 > 10
     expect([kl.coefficients[5], metric(kl, 'clampedKl')]).toEqual([0, 1]);
@@ -165,7 +168,7 @@ describe('identities', () => {
   });
 
   test('straight-through equals the true mean where A is constant over the segment, and only there', () => {
-    const constant = { advantages: f64(1, 1, -1), gate: { kind: 'ppo', low: 0.5, high: 0.5, dual: INF } } as const;
+    const constant = { advantages: f64(1, 1, -1), gate: gate({ low: 0.5, high: 0.5 }) };
     for (const level of ['turn', 'sequence'] as const) {
       const straight = run({ ...constant, ratio: ratio({ level }) });
       const mean = run({ ...constant, ratio: ratio({ level, form: 'true' }) });
@@ -203,13 +206,17 @@ describe('what is not in the loss', () => {
       oldLogProbs: Float32Array.from(withOutside(value), (x) => x / 2),
       refLogProbs: Float32Array.from(withOutside(value), (x) => x / 3),
       entropy: Float32Array.from(withOutside(value)),
+      rolloutLogProbs: Float32Array.from(withOutside(value), (x) => x / 4),
+      tokenWeights: Float64Array.from(withOutside(value)),
+      entropyCoef: 0.1,
+      weights: (['importance', 'reject', 'given', 'off-policy-mask'] as const).map((kind) => ({ ...WEIGHT, kind })),
       actionMask,
       turns: sparse,
       advantageLevel: 'token',
       advantages: Float64Array.from(withOutside(value)),
       clipScale: Float64Array.from(withOutside(value), Math.abs),
       ratio: ratio({ level: 'turn' }),
-      kl: { coef: 1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
+      kl: { ...NO_KL, coef: 1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
     });
 
   test.each([NONE, INF, NEGATIVE_INFINITY])('%d in masked positions changes no bit', (value) => {
@@ -236,9 +243,16 @@ describe('what is not in the loss', () => {
   });
 
   test('denominator 0: loss and coefficients 0', () => {
-    const args = run({ denominators: { tokens: 0, turns: 0, sequences: 0 } });
+    const args = run({ denominators: { tokens: 0, turns: 0, sequences: 0, prompts: 0 } });
     expect(lossOf(args)).toBe(0);
     expect(args.coefficients.every((x) => Object.is(x, 0))).toBe(true);
+  });
+
+  test('rolloutLogProbs that no weight reads', () => {
+    const rolloutLogProbs = new Float32Array(6).fill(NONE);
+    const weights: WeightArgs[] = [{ ...WEIGHT, kind: 'given' }];
+    const args = run({ rolloutLogProbs, weights, tokenWeights: f64(1, 1, 1, 1, 1, 1) });
+    expect([args.coefficients, metric(args, 'nonFinite')]).toEqual([run().coefficients, 0]);
   });
 
   test('KL switched off does not read refLogProbs', () => {
@@ -257,13 +271,14 @@ describe('what is not in the loss', () => {
 });
 
 describe('non-finite log-probs', () => {
-  const kl = { coef: 1, estimator: 'k1', logRatioClamp: INF, valueClamp: INF } as const;
+  const kl: KlArgs = { ...NO_KL, coef: 1 };
   const refLogProbs = new Float32Array(6).fill(-1);
+  const rolloutLogProbs = refLogProbs;
 
   test.each(['throw', 'check-first'] as const)('the first is named: %s', (nonFinite) => {
     for (const bad of [NONE, INF, NEGATIVE_INFINITY]) {
-      for (const name of ['logProbs', 'oldLogProbs', 'refLogProbs'] as const) {
-        const given = { logProbs, oldLogProbs, refLogProbs, kl, nonFinite };
+      for (const name of ['logProbs', 'oldLogProbs', 'refLogProbs', 'rolloutLogProbs'] as const) {
+        const given = { logProbs, oldLogProbs, refLogProbs, rolloutLogProbs, kl, weights: [WEIGHT], nonFinite };
         const values = given[name].slice();
         values[2] = bad;
         values[4] = NONE;
@@ -300,7 +315,7 @@ describe('splits and orders', () => {
   });
   type Trajectory = (typeof trajectories)[number];
   const all = trajectories.flatMap(({ lengths }) => lengths);
-  const denominators = { tokens: all.reduce((a, b) => a + b, 0), turns: all.length, sequences: count };
+  const denominators = { tokens: all.reduce((a, b) => a + b, 0), turns: all.length, sequences: count, prompts: count };
 
   const evaluate = (list: Trajectory[], level: RatioArgs['level']) =>
     run({
@@ -311,7 +326,7 @@ describe('splits and orders', () => {
       advantages: Float64Array.from(list.flatMap(({ advantages }) => advantages)),
       ratio: ratio({ level, form: 'true' }),
       aggregate: 'seq-mean-token-mean',
-      kl: { coef: 0.1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
+      kl: { ...NO_KL, coef: 0.1, estimator: 'k3', logRatioClamp: 20, valueClamp: 10 },
       denominators,
     });
 

@@ -34,4 +34,4 @@ export const ESTIMATORS: Record<string, Estimator> = {
 };
 
 /** GRPO reads no information gain, so it takes another batch. */
-export const GRPO: Estimator = grpo({ dual: 3, kl: { coef: 0.04, estimator: 'k3' } });
+export const GRPO: Estimator = grpo({ dual: 3, aggregate: 'token-mean', kl: { coef: 0.04, estimator: 'k3' } });

@@ -68,5 +68,6 @@ export function denominatorsOf({ tokens, trajectory }: TurnsArgs) {
     tokens: tokens.reduce((sum, count) => sum + count, 0),
     turns: withLoss.length,
     sequences: new Set(withLoss.map((k) => trajectory[k])).size,
+    prompts: 0,
   };
 }

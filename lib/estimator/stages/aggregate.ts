@@ -7,12 +7,20 @@ import type { Aggregate as AggregateName } from '../../ops.js';
  *   token-mean               Σ f / tokens                  token-sum            Σ f
  *   seq-mean-token-mean      Σ f / |y| / sequences         seq-mean-token-sum   Σ f / sequences
  *   turn-mean-token-mean     Σ f / |u| / turns             seq-mean-token-sum-norm   Σ f / horizon / sequences
+ *   prompt-mean              Σ f / prompts, where f is a prompt's (gate log-sum-exp only)
  */
 export type Aggregate =
   | Exclude<AggregateName, 'seq-mean-token-sum-norm'>
   | { kind: 'seq-mean-token-sum-norm'; horizon: number };
 
-const NAMES = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum', 'turn-mean-token-mean', 'token-sum'] as const;
+const NAMES = [
+  'token-mean',
+  'seq-mean-token-mean',
+  'seq-mean-token-sum',
+  'turn-mean-token-mean',
+  'token-sum',
+  'prompt-mean',
+] as const;
 
 export function readAggregate(fields: Fields, fallback: Aggregate): Aggregate {
   const value = fields.take('aggregate') ?? fallback;

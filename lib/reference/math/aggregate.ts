@@ -4,8 +4,8 @@ import type { Aggregate, DenominatorsArgs } from '../../ops.js';
 /**
  * Weight c of one token's term.
  *
- *   token-mean, token-sum, seq-mean-token-sum: 1;   seq-mean-token-mean: 1/|y|;   turn-mean-token-mean: 1/|u|;
- *   seq-mean-token-sum-norm: 1/horizon
+ *   token-mean, token-sum, seq-mean-token-sum, prompt-mean: 1;   seq-mean-token-mean: 1/|y|;
+ *   turn-mean-token-mean: 1/|u|;   seq-mean-token-sum-norm: 1/horizon
  *
  * Source: verl core_algos.agg_loss; Dr.GRPO, arXiv 2503.20783 (constant horizon); DAPO, arXiv 2503.14476 (token-mean).
  *
@@ -17,6 +17,7 @@ export function termWeight(aggregate: Aggregate, turnTokens: number, sequenceTok
     case 'token-mean':
     case 'token-sum':
     case 'seq-mean-token-sum':
+    case 'prompt-mean':
       return 1;
     case 'seq-mean-token-mean':
       return 1 / sequenceTokens;
@@ -32,7 +33,7 @@ export function termWeight(aggregate: Aggregate, turnTokens: number, sequenceTok
  * the sum of the parts' gradients independent of the split.
  *
  *   token-mean: tokens;   token-sum: 1;   seq-*: trajectories with a loss token;   turn-mean-token-mean: turns with a
- *   loss token
+ *   loss token;   prompt-mean: prompts with a loss token
  */
 export function lossDenominator(aggregate: Aggregate, denominators: DenominatorsArgs): number {
   switch (aggregate) {
@@ -42,6 +43,8 @@ export function lossDenominator(aggregate: Aggregate, denominators: Denominators
       return 1;
     case 'turn-mean-token-mean':
       return denominators.turns;
+    case 'prompt-mean':
+      return denominators.prompts;
     case 'seq-mean-token-mean':
     case 'seq-mean-token-sum':
     case 'seq-mean-token-sum-norm':

@@ -44,8 +44,30 @@ export function k3(x: number, logRatioClamp: number, valueClamp: number): KlTerm
   return { value: Math.min(raw, valueClamp), gradient: clamped ? 0 : -Math.expm1(y), clamped };
 }
 
-/** The estimator chosen by `kl.estimator`, with its clamps. */
+/**
+ * Never negative, with a gradient of constant size.
+ *
+ *   abs = |x|,   ∂abs/∂x = sign(x), 0 at 0
+ *
+ * Source: verl core_algos.kl_penalty abs.
+ */
+export function absKl(x: number): KlTerm {
+  return { value: Math.abs(x), gradient: Math.sign(x), clamped: false };
+}
+
+/**
+ * The estimator chosen by `kl.estimator`, with its clamps. `gradient: 'k2'` keeps its value and takes the gradient of
+ * k2, x, which on-policy is that of the KL divergence. Clamps cut the value alone then: k2 needs none, verl has none.
+ *
+ * Source: verl core_algos.kl_penalty "k1+", "k3+".
+ */
 export function klTerm(x: number, kl: KlArgs): KlTerm {
+  const own = estimate(x, kl);
+  if (kl.gradient === 'own') return own;
+  return { value: own.value, gradient: x, clamped: own.clamped };
+}
+
+function estimate(x: number, kl: KlArgs): KlTerm {
   switch (kl.estimator) {
     case 'k1':
       return k1(x);
@@ -53,5 +75,18 @@ export function klTerm(x: number, kl: KlArgs): KlTerm {
       return k2(x);
     case 'k3':
       return k3(x, kl.logRatioClamp, kl.valueClamp);
+    case 'abs':
+      return absKl(x);
   }
+}
+
+/**
+ * The estimator times the token's importance ratio: unbiased under the old policy, and so is its gradient.
+ *
+ *   value = ρ v,   ∂/∂log π = ρ (v + v') where ρ moves with log π, ρ v' where a clamp holds it
+ *
+ * Source: TRL grpo_trainer use_bias_correction_kl.
+ */
+export function correctByRatio({ value, gradient, clamped }: KlTerm, ratio: number, live: boolean): KlTerm {
+  return { value: ratio * value, gradient: ratio * (live ? value + gradient : gradient), clamped };
 }

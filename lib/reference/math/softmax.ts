@@ -105,3 +105,18 @@ export function gradientAtTarget(logProb: number, temperature: number): number {
 export function gradientElsewhere(logit: number, logSumExp: number, temperature: number): number {
   return -Math.exp(logit / temperature - logSumExp) / temperature;
 }
+
+/**
+ * Derivative of the entropy of softmax(z / T) by a logit.
+ *
+ *   ∂H / ∂z_v = -p_v (log p_v + H) / T
+ *
+ * 0 for p_v = 0, where p log p is 0 and not 0 · Infinity.
+ *
+ * @param logProb log p_v: z_v / T - lse, or the log-probability of the target as gathered
+ * @param entropy H
+ */
+export function entropyGradient(logProb: number, entropy: number, temperature: number): number {
+  const p = Math.exp(logProb);
+  return p === 0 ? 0 : (-p * (logProb + entropy)) / temperature;
+}

@@ -1,55 +1,73 @@
-/** Stages 1 to 3 of a channel: where its signal comes from, its scale, and its accumulation before the statistics. */
-import type { ChannelArgs, TurnStatisticsArgs } from '../../ops.js';
-import { discounted } from '../math/accumulate.js';
+/** Stages 1 and 2 of a channel: what its signals add up to, and their scale. */
+import type { ChannelArgs, Level, TurnStatisticsArgs } from '../../ops.js';
+import { klTerm } from '../math/kl.js';
 import { flooredStd } from '../math/normalize.js';
+import { type CreditLayout, entriesWithin } from './credit_layout.js';
 
-/** Values of a channel: one entry per trajectory for an outcome channel, one per turn otherwise. */
+/** Values of a channel, [M], [K] or [N] as its level says. */
 export interface Entries {
+  level: Level;
   values: Float64Array;
-  /** 1 = there is a signal and its trajectory is not excluded. Values of absent entries mean nothing. */
+  /** 1 = there is a value and its trajectory is not excluded. Values of absent entries mean nothing. */
   present: Uint8Array;
 }
 
-/**
- * The signal of a channel, scaled and accumulated as its settings say.
- *
- * @param ranges [first, last) turn of each trajectory [M]
- */
-export function readSignal(args: TurnStatisticsArgs, channel: ChannelArgs, ranges: [number, number][]): Entries {
-  const signal = rawSignal(args, channel, ranges);
+/** The sum of a channel's signals at each of its entries: trajectory, turn, token signal, KL penalty. NaN is no signal. */
+export function readSignal(args: TurnStatisticsArgs, channel: ChannelArgs, layout: CreditLayout): Entries {
+  const { level } = channel;
+  const values = new Float64Array(layout.size[level]).fill(Number.NaN);
+  const add = (entry: number, x: number) => {
+    if (!Number.isNaN(x)) values[entry] = Number.isNaN(values[entry]) ? x : values[entry] + x;
+  };
+  addSignal(channel, layout, channel.trajectorySignal, 'sequence', add);
+  addSignal(channel, layout, channel.turnSignal, 'turn', add);
+  addSignal(channel, layout, channel.tokenSignal, 'token', add);
+  if (channel.klPenalty.coef !== 0) addKlPenalty(args, channel, layout, add);
+
+  const present = new Uint8Array(values.length);
+  for (const entry of includedEntries(layout, level)) present[entry] = Number.isNaN(values[entry]) ? 0 : 1;
+  const signal = { level, values, present };
   if (channel.matchOutcomeStd) matchOutcomeStd(args, channel, signal);
-  if (channel.accumulate === 'discounted' && channel.signal !== 'outcome') accumulate(args, channel, signal, ranges);
   return signal;
 }
 
-function rawSignal(args: TurnStatisticsArgs, channel: ChannelArgs, ranges: [number, number][]): Entries {
-  const values = sourceOf(args, channel, ranges);
-  const isExcluded = (m: number) => args.outcome !== null && Number.isNaN(args.outcome[m]);
-  const present = new Uint8Array(values.length);
-  for (let entry = 0; entry < values.length; entry++) {
-    const m = channel.signal === 'outcome' ? entry : args.turns.trajectory[entry];
-    present[entry] = Number.isNaN(values[entry]) || isExcluded(m) ? 0 : 1;
+const COARSE_TO_FINE: readonly Level[] = ['sequence', 'turn', 'token'];
+
+/** A signal of a coarser level is placed on the last or on every entry of its unit, one of a finer level is summed. */
+function addSignal(
+  { level, place }: ChannelArgs,
+  layout: CreditLayout,
+  signal: Float64Array | null,
+  signalLevel: Level,
+  add: (entry: number, x: number) => void,
+): void {
+  if (signal === null) return;
+  const isFiner = COARSE_TO_FINE.indexOf(signalLevel) > COARSE_TO_FINE.indexOf(level);
+  for (const unit of allEntries(layout, isFiner ? level : signalLevel)) {
+    if (isFiner) {
+      const present = entriesWithin(layout, signalLevel, level, unit).filter((e) => !Number.isNaN(signal[e]));
+      if (present.length > 0)
+        add(
+          unit,
+          present.map((e) => signal[e]).reduce((sum, x) => sum + x),
+        );
+    } else {
+      const places = entriesWithin(layout, level, signalLevel, unit);
+      for (const entry of place === 'last' ? places.slice(-1) : places) add(entry, signal[unit]);
+    }
   }
-  return { values, present };
 }
 
-/** A copy of the signal's input; NaN = no signal. `checkTurnStatistics` has seen that the input is there. */
-function sourceOf(args: TurnStatisticsArgs, channel: ChannelArgs, ranges: [number, number][]): Float64Array {
-  switch (channel.signal) {
-    case 'outcome':
-      return Float64Array.from(args.outcome ?? []);
-    case 'turn-reward':
-      return Float64Array.from(args.turnRewards ?? []);
-    case 'information-gain':
-      return Float64Array.from(args.informationGain ?? []);
-    case 'joined': {
-      const { outcome } = args;
-      const values = Float64Array.from(args.informationGain ?? []);
-      ranges.forEach(([first, last], m) => {
-        if (last > first && outcome !== null) values[last - 1] = outcome[m];
-      });
-      return values;
-    }
+/** -coef · KL(old ‖ ref) on every loss token. Source: KL in the reward, InstructGPT, arXiv 2203.02155. */
+function addKlPenalty(
+  { oldLogProbs, refLogProbs }: TurnStatisticsArgs,
+  { klPenalty }: ChannelArgs,
+  layout: CreditLayout,
+  add: (entry: number, x: number) => void,
+): void {
+  if (oldLogProbs === null || refLogProbs === null) return;
+  for (const n of allEntries(layout, 'token')) {
+    add(n, -klPenalty.coef * klTerm(oldLogProbs[n] - refLogProbs[n], klPenalty).value);
   }
 }
 
@@ -61,16 +79,10 @@ function matchOutcomeStd(args: TurnStatisticsArgs, channel: ChannelArgs, { value
   for (let entry = 0; entry < values.length; entry++) values[entry] *= scale;
 }
 
-/** An absent turn adds 0 and stays absent; what follows it still reaches the turns before it. */
-function accumulate(
-  args: TurnStatisticsArgs,
-  channel: ChannelArgs,
-  { values, present }: Entries,
-  ranges: [number, number][],
-): void {
-  ranges.forEach(([first, last], m) => {
-    const own = values.slice(first, last).map((value, i) => (present[first + i] ? value : 0));
-    const beyond = channel.bootstrap === 'outcome' && args.outcome !== null ? args.outcome[m] : 0;
-    values.set(discounted(own, channel.gamma, beyond), first);
-  });
+function allEntries(layout: CreditLayout, level: Level): number[] {
+  return layout.entries[level].flat();
+}
+
+function includedEntries(layout: CreditLayout, level: Level): number[] {
+  return layout.entries[level].filter((_, m) => !layout.excluded[m]).flat();
 }

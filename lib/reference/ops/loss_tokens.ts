@@ -1,40 +1,44 @@
-/** The tokens that enter the loss, in token order, cut into the segments that share a ratio. */
-import type { SurrogateArgs } from '../../ops.js';
+/** The tokens that enter the loss, in token order, and the units they belong to. */
+import type { Level, SurrogateArgs } from '../../ops.js';
 
 export interface LossTokens {
   /** Loss tokens [L]. */
   tokens: Int32Array;
   /** Turn of each loss token [L]. */
   turns: Int32Array;
-  /** Bounds of the segments in the list [S + 1]; no segment is empty. */
-  segments: number[];
   /** Loss tokens of each turn's trajectory [K]: |y|. */
   sequenceTokens: Float64Array;
 }
 
 export function listLossTokens(args: SurrogateArgs): LossTokens {
-  const { starts, ends, trajectory } = args.turns;
+  const { starts, ends } = args.turns;
   const tokens: number[] = [];
   const turns: number[] = [];
-  const segments: number[] = [];
-  let openSegment = -1;
   for (let k = 0; k < starts.length; k++) {
     for (let n = starts[k]; n < ends[k]; n++) {
       if (args.actionMask[n] !== 1) continue;
-      const segment = args.ratio.level === 'token' ? n : args.ratio.level === 'turn' ? k : trajectory[k];
-      if (segment !== openSegment) segments.push(tokens.length);
-      openSegment = segment;
       tokens.push(n);
       turns.push(k);
     }
   }
-  segments.push(tokens.length);
   return {
     tokens: Int32Array.from(tokens),
     turns: Int32Array.from(turns),
-    segments,
     sequenceTokens: countSequenceTokens(args),
   };
+}
+
+/** Bounds [S + 1] in the list of the units of a level: unit s is loss tokens bounds[s] .. bounds[s + 1]. None is empty. */
+export function unitBounds({ turns }: LossTokens, { trajectory }: SurrogateArgs['turns'], level: Level): Int32Array {
+  const bounds: number[] = [];
+  let open = -1;
+  turns.forEach((k, i) => {
+    const unit = level === 'token' ? i : level === 'turn' ? k : trajectory[k];
+    if (unit !== open) bounds.push(i);
+    open = unit;
+  });
+  bounds.push(turns.length);
+  return Int32Array.from(bounds);
 }
 
 function countSequenceTokens({ turns }: SurrogateArgs): Float64Array {

@@ -4,10 +4,11 @@
  * This is what a fused backend must equal.
  */
 import type { PolicyLossArgs, Status } from '../../ops.js';
+import { checkSurrogate } from './check_surrogate.js';
 import { checkGather, checkRows, gatherRows } from './gather_log_probs.js';
 import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
 import { INVALID, OK } from './status.js';
-import { checkSurrogate, surrogate } from './surrogate.js';
+import { surrogate } from './surrogate.js';
 import { checkTurnStatistics, turnStatistics } from './turn_statistics.js';
 
 export function policyLoss(args: PolicyLossArgs): Status {
@@ -40,9 +41,17 @@ function sharesBuffers({ statistics, gather, surrogate, gradient }: PolicyLossAr
     sameMemory(surrogate.logProbs, gather.logProbs) &&
     sameMemory(gradient.logProbs, gather.logProbs) &&
     sameMemory(gradient.logSumExp, gather.logSumExp);
-  const entropy = surrogate.entropy === null || sameMemory(surrogate.entropy, gather.entropy);
-  const coefficients = gradient.coefficients === null || sameMemory(gradient.coefficients, surrogate.coefficients);
-  return given && rows && tokens && entropy && coefficients && gradient.temperature === gather.temperature;
+  const entropy = sharedIfRead(surrogate.entropy, gather.entropy) && sharedIfRead(gradient.entropy, gather.entropy);
+  const coefficients =
+    sharedIfRead(gradient.coefficients, surrogate.coefficients) &&
+    sharedIfRead(gradient.entropyCoefficients, surrogate.entropyCoefficients);
+  // The bonus is in the loss; a gradient without it would be that of another loss.
+  const bonus = surrogate.entropyCoef === 0 || gradient.entropyCoefficients !== null;
+  return given && rows && tokens && entropy && coefficients && bonus && gradient.temperature === gather.temperature;
+}
+
+function sharedIfRead(read: ArrayBufferView | null, written: ArrayBufferView | null): boolean {
+  return read === null || sameMemory(read, written);
 }
 
 function sameMemory(a: ArrayBufferView, b: ArrayBufferView | null): boolean {

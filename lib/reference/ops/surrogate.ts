@@ -1,17 +1,18 @@
 /**
- * Ratio at its level, gate, KL and aggregation: metrics and the coefficient dLoss/dLogProb of every token. Float64.
- * Only loss tokens (mask 1 inside a turn) are looked at; what stands in other positions is never read into arithmetic.
+ * Ratio at its level, gate, weights, KL, entropy bonus and aggregation: metrics, and the coefficients dLoss/dLogProb
+ * and dLoss/dEntropy of every token. Float64. Only loss tokens (mask 1 inside a turn) are looked at; what stands in
+ * other positions is never read into arithmetic.
  *
- *   loss = Σₜ cₜ (f(ρₜ, Aₜ) + kl.coef · v(xₜ)) / D
+ *   loss = Σₜ cₜ (wₜ f(ρₜ, Aₜ) + kl.coef · v(xₜ) - entropyCoef · Hₜ) / D
  */
-import { METRIC_SLOTS, type Status, type SurrogateArgs } from '../../ops.js';
+import type { Status, SurrogateArgs } from '../../ops.js';
 import { lossDenominator } from '../math/aggregate.js';
-import { clampLogRatio, isClamped, meanLogRatio } from '../math/ratio.js';
+import { checkSurrogate } from './check_surrogate.js';
 import { listLossTokens } from './loss_tokens.js';
-import { failed, INVALID, OK } from './status.js';
+import { failed, OK } from './status.js';
 import { writeMetrics } from './surrogate_metrics.js';
-import { hasFiniteLogProbs, lossTerm, type SegmentRatio, type TokenTerm } from './surrogate_term.js';
-import { areSpansWithin, areTurns } from './turn_layout.js';
+import { hasFiniteLogProbs, lossTerms, type TokenTerm } from './surrogate_term.js';
+import { unitRatios } from './unit_ratios.js';
 
 export function surrogate(args: SurrogateArgs): Status {
   const status = checkSurrogate(args);
@@ -21,59 +22,45 @@ export function surrogate(args: SurrogateArgs): Status {
     const bad = list.tokens.find((n) => !hasFiniteLogProbs(args, n));
     if (bad !== undefined) return failed('non-finite-log-prob', bad);
   }
-
-  const terms: TokenTerm[] = [];
-  args.coefficients.fill(0);
+  const ratios = unitRatios(args, list);
+  const terms = lossTerms(args, list, ratios);
   const denominator = lossDenominator(args.aggregate, args.denominators);
-  for (let segment = 0; segment + 1 < list.segments.length; segment++) {
-    const first = list.segments[segment];
-    const ratio = segmentRatio(args, list.tokens.subarray(first, list.segments[segment + 1]));
-    const own: TokenTerm[] = [];
-    for (let i = first; i < list.segments[segment + 1]; i++) own.push(lossTerm(args, list, i, ratio));
-    if (denominator !== 0) writeCoefficients(args, own, denominator);
-    for (const term of own) terms.push(term);
+  args.coefficients.fill(0);
+  args.entropyCoefficients?.fill(0);
+  if (denominator !== 0) {
+    writeEntropyCoefficients(args, terms, denominator);
+    for (let s = 0; s + 1 < ratios.bounds.length; s++) {
+      writeCoefficients(args, terms.slice(ratios.bounds[s], ratios.bounds[s + 1]), denominator);
+    }
   }
   writeMetrics(args, terms, denominator);
   return OK;
 }
 
-/** Sizes and spans; after it no index can leave a buffer. */
-export function checkSurrogate(args: SurrogateArgs): Status {
-  const { turns, actionMask, logProbs, oldLogProbs, refLogProbs, entropy, advantages, clipScale, coefficients } = args;
-  const tokenCount = logProbs.length;
-  const perToken = [actionMask, oldLogProbs, refLogProbs, entropy, coefficients];
-  if (perToken.some((array) => array !== null && array.length !== tokenCount)) return INVALID;
-  if (!areTurns(turns) || !areSpansWithin(turns, tokenCount)) return INVALID;
-  if (args.advantageLevel === 'sequence') return INVALID;
-  const advantageCount = args.advantageLevel === 'turn' ? turns.starts.length : tokenCount;
-  if (advantages.length !== advantageCount) return INVALID;
-  if (clipScale !== null && clipScale.length !== advantageCount) return INVALID;
-  return args.metrics.length === METRIC_SLOTS.length ? OK : INVALID;
-}
-
-/** The ratio shared by the loss tokens of a segment. */
-function segmentRatio({ logProbs, oldLogProbs, ratio }: SurrogateArgs, tokens: Int32Array): SegmentRatio {
-  const x = meanLogRatio(Float64Array.from(tokens, (n) => logProbs[n] - oldLogProbs[n]));
-  return {
-    ratio: Math.exp(clampLogRatio(x, ratio.clampLow, ratio.clampHigh)),
-    clamped: isClamped(x, ratio.clampLow, ratio.clampHigh),
-  };
-}
-
 /**
- * dLoss/dLogProb of the tokens of one segment.
+ * dLoss/dLogProb of the tokens of one unit.
  *
- *   straight-through: (cₜ / D) f'ₜ;   true: 1/n Σₛ (cₛ / D) f'ₛ for each of the n tokens;   plus (cₜ / D) coef v'ₜ
+ *   straight-through: (cₜ / D) f'ₜ;   true: J Σₛ (cₛ / D) f'ₛ for each of the n tokens, J = 1/n of a mean, 1 of a sum;
+ *   either is 0 where the token's own log-ratio was clamped or clipped;
+ *   plus (cₜ / D) (∂fₜ/∂log π + coef v'ₜ)
  *
  * Source: straight-through, GSPO-token (arXiv 2507.18071), A²TGPO (arXiv 2605.06200); true mean, TRL
  * importance_sampling_level, Turn-PPO (arXiv 2511.20718).
  */
-function writeCoefficients(args: SurrogateArgs, segment: TokenTerm[], denominator: number): void {
+function writeCoefficients({ ratio, coefficients }: SurrogateArgs, unit: TokenTerm[], denominator: number): void {
   let sum = 0;
-  for (const term of segment) sum += (term.weight / denominator) * term.policyGradient;
-  for (const term of segment) {
+  for (const term of unit) sum += (term.policyWeight / denominator) * term.policyGradient;
+  const shared = ratio.reduce === 'mean' ? sum / unit.length : sum;
+  for (const term of unit) {
     const weight = term.weight / denominator;
-    const own = args.ratio.form === 'true' ? sum / segment.length : weight * term.policyGradient;
-    args.coefficients[term.token] = own + weight * term.klGradient;
+    const through = ratio.form === 'true' ? shared : weight * term.policyGradient;
+    coefficients[term.token] = (term.live ? through : 0) + weight * (term.directGradient + term.klGradient);
   }
+}
+
+/** dLoss/dEntropy = -entropyCoef cₜ / D */
+function writeEntropyCoefficients(args: SurrogateArgs, terms: TokenTerm[], denominator: number): void {
+  const { entropyCoef, entropyCoefficients } = args;
+  if (entropyCoefficients === null || entropyCoef === 0) return;
+  for (const term of terms) entropyCoefficients[term.token] = -entropyCoef * (term.weight / denominator);
 }

@@ -23,10 +23,18 @@ class GradientPass {
   void finish() const;
 
  private:
+  /// What multiplies d log p / dz and dH / dz of a row.
+  struct Factors {
+    double logProb, entropy;
+  };
+
   size_t segments() const;
+  Factors factors(size_t n) const;
+  bool finite(size_t n, const Factors& factors) const;
+  double atTarget(size_t n, const Factors& factors) const;
   /// Columns [begin, end) of a row.
   void columns(size_t n, size_t begin, size_t end, bool hot);
-  void softmaxColumns(size_t n, size_t begin, size_t end, double factor, bool hot);
+  void softmaxColumns(size_t n, size_t begin, size_t end, const Factors& factors, bool hot);
 
   const LogitsGradient& args_;
   const RowScale scale_;

@@ -13,7 +13,9 @@ constexpr RowKernels kTable{
     {{forwardSegment<DType::f32, false>, forwardSegment<DType::f32, true>},
      {forwardSegment<DType::bf16, false>, forwardSegment<DType::bf16, true>},
      {forwardSegment<DType::f16, false>, forwardSegment<DType::f16, true>}},
-    {gradientColumns<DType::f32>, gradientColumns<DType::bf16>, gradientColumns<DType::f16>},
+    {{gradientColumns<DType::f32, false>, gradientColumns<DType::f32, true>},
+     {gradientColumns<DType::bf16, false>, gradientColumns<DType::bf16, true>},
+     {gradientColumns<DType::f16, false>, gradientColumns<DType::f16, true>}},
 };
 
 }  // namespace turnwise::cpu::TURNWISE_SIMD

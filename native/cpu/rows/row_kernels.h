@@ -45,6 +45,7 @@ constexpr double kMagic = 12582912.0;
 constexpr double kLargestShift = 4e6;
 
 /// Constants of out = 2^(k (z - base) - c) * factor, with the exponent's bias and the factor folded in. See exp2-inl.h.
+/// Where entropy has a coefficient, out is times constant + linear x + quadratic x^2, x = z - near.
 struct GradientRow {
   bool shifted;  // base is used
   float base;
@@ -52,6 +53,9 @@ struct GradientRow {
   float floor;
   float polynomial[6];
   ptrdiff_t readAhead;  // bytes
+  float near;           // base, where that is used
+  float constant, linear, quadratic;
+  float mayUnderflow;  // no logit from here on gives a value that bf16 rounds to 0
 };
 
 struct RowKernels {
@@ -61,9 +65,9 @@ struct RowKernels {
                                 const RowScale& scale, const GradientRow& row);
 
   const char* name;
-  bool fused;             // multiply-adds round once, so that k is applied to the logit itself
-  Forward forward[3][2];  // [DType][entropy wanted]
-  Gradient gradient[3];   // [DType]
+  bool fused;               // multiply-adds round once, so that k is applied to the logit itself
+  Forward forward[3][2];    // [DType][entropy wanted]
+  Gradient gradient[3][2];  // [DType][entropy has a coefficient]
 };
 
 /// Powers of two per unit of a logit, as the kernels of this table apply it.

@@ -1,0 +1,99 @@
+import { alternatives, closest } from '../check/describe.js';
+import { InvalidInputError } from '../errors.js';
+import { describeEstimator, differences, STAGES } from '../estimator/describe.js';
+import type { Estimator } from '../estimator/estimator.js';
+import { presets } from '../presets/index.js';
+
+export const estimatorsHelp = `  estimators                every method, by its stages
+  estimators <name>         the stages of one, and its data
+      --options <json>      the preset's options, e.g. '{"compat":"verl"}'
+      --diff <other>        where it differs from another method; the other's options after a colon: grpo:{"compat":"trl"}
+      --json                only the data`;
+
+interface Flags {
+  json?: boolean | undefined;
+  diff?: string | undefined;
+  options?: string | undefined;
+}
+
+export function estimatorsCommand(names: string[], { json, diff, options }: Flags): string {
+  if (names.length > 1) fail('name', 'one method', names.join(' '));
+  const [name] = names;
+  if (name === undefined) {
+    if (diff !== undefined || options !== undefined) fail('name', 'a method', 'none');
+    return json ? text(Object.fromEntries(Object.keys(presets).map((each) => [each, make(each)]))) : list();
+  }
+  const estimator = make(name, options);
+  if (diff !== undefined) return diffOf(estimator, diff);
+  return json ? text(estimator) : `${stages(estimator)}\n\n${text(estimator)}`;
+}
+
+/** The estimator of a preset; required options that were not given have the registry's example values. */
+function make(name: string, options?: string): Estimator {
+  const known = Object.keys(presets);
+  if (!Object.hasOwn(presets, name)) {
+    const guess = closest(name, known);
+    fail('name', alternatives(known), JSON.stringify(name), guess && `Did you mean "${guess}"?`);
+  }
+  const { make: preset, example } = presets[name];
+  return preset({ ...example, ...parse(options) } as never);
+}
+
+function parse(options: string | undefined): object {
+  if (options === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(options);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return fail('--options', 'a JSON object', options);
+  }
+  return value;
+}
+
+function list(): string {
+  const rows = Object.keys(presets).map((name) => {
+    const { signal, group, ratio, gate } = describeEstimator(make(name));
+    return [name, ...[signal, group].map((cell) => cell.replaceAll('\n', ' | ')), ratio, gate];
+  });
+  return table([['name', 'signal', 'group', 'ratio', 'gate'], ...rows]);
+}
+
+function stages(estimator: Estimator): string {
+  const description = describeEstimator(estimator);
+  const rows = STAGES.filter((stage) => description[stage] !== '').flatMap((stage) =>
+    description[stage].split('\n').map((line, i) => [i === 0 ? stage : '', line]),
+  );
+  return `${estimator.name}\n${table(rows)}`;
+}
+
+function diffOf(estimator: Estimator, other: string): string {
+  const colon = other.indexOf(':');
+  const [name, options] = colon < 0 ? [other, undefined] : [other.slice(0, colon), other.slice(colon + 1)];
+  const found = differences(estimator, make(name, options)).filter(([path]) => path !== 'name');
+  if (found.length === 0) return `${estimator.name} and ${other} are the same data`;
+  const show = (value: unknown) => (value === undefined ? '(absent)' : JSON.stringify(value));
+  return table([['', estimator.name, other], ...found.map(([path, a, b]) => [path, show(a), show(b)])]);
+}
+
+function table(rows: string[][]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function text(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}
+
+function fail(path: string, expected: string, received: string, hint?: string): never {
+  throw new InvalidInputError({ code: 'ERR_RANGE', path, expected, received, ...(hint ? { hint } : {}) });
+}

@@ -1,0 +1,236 @@
+/** Where the credit of a batch comes from: a Credit, given advantages, or raw signals. */
+import { float64, type Reals } from '../check/arrays.js';
+import { describe } from '../check/describe.js';
+import type { Fields } from '../check/fields.js';
+import { assignCredit } from '../credit/assign_credit.js';
+import { Credit } from '../credit/credit.js';
+import type { Custom } from '../credit/custom.js';
+import {
+  countDenominators,
+  type Denominators,
+  type DenominatorsInput,
+  readDenominators,
+} from '../credit/denominators.js';
+import { lossTokens } from '../credit/packed.js';
+import { type CreditSignals, type RolloutLogProbs, readSignals, type Signals } from '../credit/signals.js';
+import { type GroupStats, groupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
+import type { Layout } from '../data/layout.js';
+import { InvalidInputError } from '../errors.js';
+import type { Estimator } from '../estimator/estimator.js';
+import { isPerToken } from '../estimator/inputs.js';
+import { adaptOf, hasClipRange } from '../estimator/stages/gate.js';
+import type { Backend, TurnStatisticsArgs } from '../ops.js';
+import { keepAll } from './logits.js';
+
+/** Where the credit comes from: exactly one of the three. */
+export type CreditSource =
+  | ({ credit?: never; advantages?: never; denominators?: DenominatorsInput | undefined } & CreditSignals)
+  | { credit: Credit; advantages?: never; groups?: never }
+  | {
+      /** [K] or [N]. */
+      advantages: Reals;
+      /** Of the same length: scale of the clip range. Default 1; required where the estimator adapts it (gate.adapt). */
+      clipScale?: Reals | undefined;
+      /** Of the same length: what steers the gate l1-target, which needs it. */
+      ratioTargets?: Reals | undefined;
+      /** Needed only where K == N. */
+      advantageLevel?: 'turn' | 'token' | undefined;
+      /** Global counts; default: those of this batch. */
+      denominators?: DenominatorsInput | undefined;
+      credit?: never;
+      groups?: never;
+    };
+
+export interface CreditInputs {
+  /** To be run first; its result buffers are those below. Null: they are given. */
+  statistics: TurnStatisticsArgs | null;
+  level: 'turn' | 'token';
+  /** [K] or [N], as the two after it. */
+  advantages: Float64Array;
+  clipScale: Float64Array | null;
+  ratioTargets: Float64Array | null;
+  /** [M] prompts, where the gate compares trajectories. */
+  groups: Int32Array | null;
+  denominators: Denominators;
+  /** Of the phase A that made given credit. */
+  groupStats: readonly GroupStats[] | null;
+}
+
+export interface CreditCall {
+  estimator: Estimator;
+  backend: Backend;
+  custom: Custom;
+  layout: Layout;
+  /** [N] effective. */
+  actionMask: Uint8Array;
+  logProbs: RolloutLogProbs;
+  asynchronous: boolean;
+}
+
+type Source = 'credit' | 'advantages' | 'groups';
+
+export function sourceOf(fields: Fields): Source {
+  const sources = (['credit', 'advantages', 'groups'] as const).filter((name) => fields.has(name));
+  if (sources.length === 1) return sources[0];
+  throw new InvalidInputError({
+    code: sources.length === 0 ? 'ERR_MISSING' : 'ERR_NO_EFFECT',
+    path: sources[1] ?? 'credit',
+    expected: 'exactly one source of credit: credit, advantages, or raw signals with groups',
+    received: sources.length === 0 ? 'none' : sources.join(' and '),
+  });
+}
+
+export function readCredit(fields: Fields, source: Source, call: CreditCall): CreditInputs {
+  const { custom, layout, asynchronous } = call;
+  if (custom.stages.length > 0 && source !== 'groups') {
+    const [path] = custom.stages;
+    const expected = `no ${path}: it belongs to raw signals (or to estimateAdvantages)`;
+    throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path, expected, received: `a function beside ${source}` });
+  }
+  if (source === 'credit') return keepAll(fromCredit(fields.take('credit'), call), asynchronous);
+  const rawDenominators = fields.take('denominators');
+  const denominatorsOf = (groups: Int32Array | null) => {
+    const own = countDenominators(layout.turns, groups);
+    return rawDenominators === undefined ? own : readDenominators(rawDenominators, 'denominators', own);
+  };
+  if (source === 'advantages') {
+    return keepAll({ ...GIVEN, ...givenAdvantages(fields, call), denominators: denominatorsOf(null) }, asynchronous);
+  }
+  const signals = keepSignals(
+    readSignals(fields, call.estimator, layout, call.actionMask.length, call.logProbs),
+    asynchronous,
+  );
+  return fromSignals(signals, denominatorsOf(signals.groups), call);
+}
+
+const GIVEN = { statistics: null, groupStats: null, groups: null } as const;
+
+function keepSignals(signals: Signals, asynchronous: boolean): Signals {
+  return { ...keepAll(signals, asynchronous), arrays: keepAll(signals.arrays, asynchronous) };
+}
+
+function fromSignals(signals: Signals, denominators: Denominators, call: CreditCall): CreditInputs {
+  const { estimator, backend, custom } = call;
+  const common = { level: levelOf(estimator), groups: comparedGroups(estimator, signals.groups), denominators };
+  // The caller's functions run here, so the statistics do as well.
+  if (custom.stages.length > 0) {
+    const { statistics, ...values } = assignCredit(signals, estimator, backend, custom);
+    const { advantages, clipScale, ratioTargets } = values;
+    const stats = groupStats(statistics, estimator);
+    return { ...common, statistics: null, advantages, clipScale, ratioTargets, groupStats: stats };
+  }
+  const statistics = turnStatisticsArgs(signals, estimator);
+  const { advantages, clipScale, ratioTargets } = statistics;
+  return { ...common, statistics, advantages, clipScale, ratioTargets, groupStats: null };
+}
+
+function levelOf(estimator: Estimator): 'turn' | 'token' {
+  return isPerToken(estimator) ? 'token' : 'turn';
+}
+
+function comparedGroups({ gate }: Estimator, groups: Int32Array): Int32Array | null {
+  return gate.kind === 'log-sum-exp' ? groups : null;
+}
+
+function fromCredit(credit: unknown, { estimator, layout, actionMask }: CreditCall): CreditInputs {
+  if (!(credit instanceof Credit)) {
+    const expected = 'a Credit from estimateAdvantages';
+    throw new InvalidInputError({ code: 'ERR_TYPE', path: 'credit', expected, received: describe(credit) });
+  }
+  for (const part of ['channels', 'combine', 'modulate', 'whiten', 'custom'] as const) {
+    checkSamePart(part, credit.estimator[part], estimator[part]);
+  }
+  checkSamePart('gate.adapt', adaptOf(credit.estimator.gate), adaptOf(estimator.gate));
+  const { turns } = layout;
+  credit.checkTurns(turns);
+  const { level, denominators, groupStats: stats } = credit;
+  const positions = level === 'token' ? lossTokens(turns, actionMask) : null;
+  const place = (values: Float64Array) => (positions ? spread(values, positions, actionMask.length) : values);
+  return {
+    statistics: null,
+    level,
+    advantages: place(credit.advantages),
+    clipScale: place(credit.clipScale),
+    ratioTargets: credit.ratioTargets && place(credit.ratioTargets),
+    groups: comparedGroups(estimator, credit.groups),
+    denominators,
+    groupStats: stats,
+  };
+}
+
+/** [N] from the values of the loss tokens. */
+function spread(values: Float64Array, positions: readonly number[], tokens: number): Float64Array {
+  const result = new Float64Array(tokens);
+  positions.forEach((position, i) => {
+    result[position] = values[i];
+  });
+  return result;
+}
+
+/** Credit was assigned by another estimator's phase A: this one's would be ignored. */
+function checkSamePart(path: string, made: unknown, given: unknown): void {
+  if (JSON.stringify(made) === JSON.stringify(given)) return;
+  throw new InvalidInputError({
+    code: 'ERR_ESTIMATOR',
+    path: `estimator.${path}`,
+    expected: 'that of credit.estimator, which made the advantages',
+    received: 'a different one',
+  });
+}
+
+function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: CreditCall) {
+  const tokens = actionMask.length;
+  const { count } = layout.turns;
+  const advantages = float64(fields.take('advantages'), 'advantages', '[K] or [N]');
+  const fitsTurns = advantages.length === count;
+  const fitsTokens = advantages.length === tokens;
+  const rawLevel = fields.has('advantageLevel') ? fields.oneOf('advantageLevel', ['turn', 'token']) : undefined;
+  const wrongLength = (expected: string): never => {
+    const received = `length ${advantages.length}`;
+    throw new InvalidInputError({ code: 'ERR_LENGTH', path: 'advantages', expected, received });
+  };
+  if (!fitsTurns && !fitsTokens) wrongLength(`length ${count} (turns) or ${tokens} (tokens)`);
+  if (rawLevel === undefined && fitsTurns && fitsTokens && tokens > 0) {
+    const expected = '"turn" or "token": there are as many turns as tokens';
+    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'advantageLevel', expected, received: 'undefined' });
+  }
+  const level = rawLevel ?? (fitsTurns ? 'turn' : 'token');
+  if (level === 'turn' ? !fitsTurns : !fitsTokens) {
+    wrongLength(`length ${level === 'turn' ? count : tokens} (advantageLevel "${level}")`);
+  }
+  checkFinite(advantages, 'advantages', 'a finite number');
+  const beside = (name: 'clipScale' | 'ratioTargets', needed: string | null, unused: string | null) => {
+    const value = fields.take(name);
+    const reason = value === undefined ? needed : unused;
+    if (reason !== null) {
+      const code = value === undefined ? 'ERR_MISSING' : 'ERR_NO_EFFECT';
+      throw new InvalidInputError({ code, path: name, expected: reason, received: describe(value) });
+    }
+    return value === undefined ? null : float64(value, name, 'like advantages', advantages.length);
+  };
+  const { gate, name } = estimator;
+  if (gate.kind === 'log-sum-exp') {
+    const expected = 'credit or raw signals: the gate compares the trajectories of a prompt';
+    throw new InvalidInputError({ code: 'ERR_MISSING', path: 'groups', expected, received: 'advantages alone' });
+  }
+  const clipScale = beside(
+    'clipScale',
+    adaptOf(gate) && `the clip scales beside advantages: the estimator "${name}" adapts its clip range`,
+    hasClipRange(gate) ? null : `no clipScale: the gate ${gate.kind} has no clip range`,
+  );
+  const ratioTargets = beside(
+    'ratioTargets',
+    gate.kind === 'l1-target' ? 'the targets beside advantages: the gate is l1-target' : null,
+    gate.kind === 'l1-target' ? null : `no ratioTargets: the gate ${gate.kind} has no target`,
+  );
+  if (clipScale) checkFinite(clipScale, 'clipScale', 'a finite number of at least 0', 0);
+  if (ratioTargets) checkFinite(ratioTargets, 'ratioTargets', 'a finite number');
+  return { level, advantages, clipScale, ratioTargets } as const;
+}
+
+function checkFinite(values: Float64Array, path: string, expected: string, least = -Infinity): void {
+  const at = values.findIndex((value) => !Number.isFinite(value) || value < least);
+  if (at < 0) return;
+  const code = Number.isFinite(values[at]) ? 'ERR_RANGE' : 'ERR_NON_FINITE';
+  throw new InvalidInputError({ code, path: `${path}[${at}]`, expected, received: String(values[at]) });
+}
