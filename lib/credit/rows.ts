@@ -9,7 +9,7 @@ import { type CreditInput, creditInputs, type InputKind, isPerToken } from '../e
 import type { SignalArrays } from '../estimator/plan.js';
 import type { Level } from '../ops.js';
 import { packedTurns } from './packed.js';
-import { checkLastTurns, type Signals } from './signals.js';
+import { checkSignals, type Signals } from './signals.js';
 
 /** One trajectory; null = no signal (NaN), so that JSON keeps it. */
 export interface CreditRow {
@@ -85,7 +85,7 @@ export function mergeRows(parts: readonly CreditRows[], estimator: Estimator): {
     actionMask: perToken ? new Uint8Array(tokens).fill(1) : null,
     arrays: Object.fromEntries(arrays) as SignalArrays,
   };
-  checkLastTurns(signals, estimator);
+  checkSignals(signals, estimator);
   return { ids: Float64Array.from(unique, (row) => row.id), signals };
 }
 

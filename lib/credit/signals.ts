@@ -94,7 +94,7 @@ export function readSignals(
     if (value !== undefined || !input.optional) arrays[path] = readArray(value, path, input, lengths[input.level]);
   }
   const signals: Signals = { turns, groups, actionMask: perToken ? effectiveMask(layout, count) : null, arrays };
-  checkLastTurns(signals, estimator);
+  checkSignals(signals, estimator);
   checkComplete(signals, estimator);
   return signals;
 }
@@ -159,8 +159,36 @@ function readArray(value: unknown, path: string, { level, kind }: CreditInput, l
   }
 }
 
+/** What the arrays must say together. */
+export function checkSignals(signals: Signals, estimator: Estimator): void {
+  checkLastTurns(signals, estimator);
+  checkNodes(signals, estimator);
+}
+
+/** Siblings are compared node by node: turns that are one node must have one value, or the result would depend on which comes first. */
+function checkNodes({ turns, groups, arrays }: Signals, estimator: Estimator): void {
+  const { nodes } = arrays;
+  if (!nodes || !estimator.channels.some(({ group }) => group.kind === 'parent')) return;
+  const firstOf = new Map<string, number>();
+  const perTurn = [...creditInputs(estimator)].filter(([, { level, kind }]) => level === 'turn' && kind === 'signal');
+  for (let k = 0; k < turns.count; k++) {
+    const node = `${groups[turns.trajectory[k]]} ${nodes[k]}`;
+    const first = firstOf.get(node) ?? k;
+    firstOf.set(node, first);
+    for (const [path] of perTurn) {
+      if (Object.is(arrays[path][k], arrays[path][first]) || arrays[path][k] === arrays[path][first]) continue;
+      throw new InvalidInputError({
+        code: 'ERR_TURNS',
+        path: `${path}[${k}]`,
+        expected: `${arrays[path][first]}, as at turn ${first}: both are node ${nodes[k]}`,
+        received: String(arrays[path][k]),
+      });
+    }
+  }
+}
+
 /** Where the last turn carries the outcome, a gain of its own would have no effect. */
-export function checkLastTurns({ arrays, turns }: Signals, estimator: Estimator): void {
+function checkLastTurns({ arrays, turns }: Signals, estimator: Estimator): void {
   const { informationGain } = arrays;
   if (!informationGain || !lastTurnCarriesOutcome(estimator)) return;
   for (let k = 0; k < turns.count; k++) {

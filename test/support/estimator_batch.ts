@@ -14,7 +14,8 @@ export function signalsFor(estimator: Estimator, from: Sample, seed = 1): Arrays
   const arrays: Arrays = {};
   for (const [path, { level, kind }] of creditInputs(estimator)) {
     const length = { sequence: from.count, turn: from.turns.count, token: from.tokens }[level as Level];
-    const value = builtIn(path, from) ?? drawn(kind, length, seed + path.length);
+    const own = builtIn(path, from) ?? drawn(kind, length, seed + path.length);
+    const value = level === 'turn' && kind === 'signal' ? ofNodes(own as Float64Array, from) : own;
     const [record, name] = path.split('.');
     if (name === undefined) arrays[path] = value;
     else arrays[record] = { ...(arrays[record] as object), [name]: value };
@@ -35,6 +36,16 @@ function nodesOf({ turns, groups }: Sample): Int32Array {
     const shared = turns.index[k] === 0 && !isLastTurn(turns, k);
     return shared ? -1 - (groups[turns.trajectory[k]] & 1) : k;
   });
+}
+
+/** Turns that are one node have one value. */
+function ofNodes(values: Float64Array, from: Sample): Float64Array {
+  const nodes = nodesOf(from);
+  return values.map((_, k) => values[nodes.findIndex((node, j) => node === nodes[k] && sameGroup(from, j, k))]);
+}
+
+function sameGroup({ turns, groups }: Sample, j: number, k: number): boolean {
+  return groups[turns.trajectory[j]] === groups[turns.trajectory[k]];
 }
 
 function drawn(kind: string, length: number, seed: number): unknown {
