@@ -24,14 +24,9 @@ export {
 } from './data/turns.js';
 export { type BackendCode, BackendError, type InvalidInputCode, InvalidInputError } from './errors.js';
 // Methods are data
-export {
-  type CustomStage,
-  type Entropy,
-  type Estimator,
-  type EstimatorInput,
-  estimator,
-} from './estimator/estimator.js';
+export { estimator } from './estimator/estimator.js';
 export type * from './estimator/stages/index.js';
+export type { CustomStage, Entropy, Estimator, EstimatorInput } from './estimator/types.js';
 export type { LogitsBatch, LogProbsBatch } from './loss/batch.js';
 export type { CreditSource } from './loss/batch_credit.js';
 

@@ -1,7 +1,7 @@
 import { alternatives, closest } from '../check/describe.js';
 import { InvalidInputError } from '../errors.js';
 import { describeEstimator, differences, STAGES } from '../estimator/describe.js';
-import type { Estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import { presets } from '../presets/index.js';
 
 export const estimatorsHelp = `  estimators                every method, by its stages

@@ -1,4 +1,4 @@
-import type { Estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import type { Backend, TurnStatisticsArgs } from '../ops.js';
 import type { CreditValues } from './credit.js';
 import { applyCustom, type Custom } from './custom.js';

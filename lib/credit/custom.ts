@@ -4,9 +4,9 @@ import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
-import type { CustomStage, Estimator } from '../estimator/estimator.js';
 import type { SignalArrays } from '../estimator/plan.js';
 import { hasClipRange } from '../estimator/stages/gate.js';
+import type { CustomStage, Estimator } from '../estimator/types.js';
 import type { CreditValues } from './credit.js';
 import type { Signals } from './signals.js';
 

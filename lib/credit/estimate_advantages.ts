@@ -4,13 +4,9 @@ import { Fields } from '../check/fields.js';
 import { readLayout } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
-import {
-  estimator as checkEstimator,
-  type Estimator,
-  type EstimatorInput,
-  withCustom,
-} from '../estimator/estimator.js';
+import { estimator as checkEstimator, withCustom } from '../estimator/estimator.js';
 import { creditInputs, isPerToken } from '../estimator/inputs.js';
+import type { Estimator, EstimatorInput } from '../estimator/types.js';
 import { assignCredit } from './assign_credit.js';
 import { Credit, type TrajectoryIds } from './credit.js';
 import { type CustomFunctions, readCustom } from './custom.js';

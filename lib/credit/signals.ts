@@ -5,7 +5,6 @@ import { Fields } from '../check/fields.js';
 import { effectiveMask, type Layout, requireTurns } from '../data/layout.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
-import type { Estimator } from '../estimator/estimator.js';
 import {
   type CreditInput,
   creditInputs,
@@ -15,6 +14,7 @@ import {
   worksOnTurns,
 } from '../estimator/inputs.js';
 import type { SignalArrays } from '../estimator/plan.js';
+import type { Estimator } from '../estimator/types.js';
 import type { Level } from '../ops.js';
 
 /** The signals of a batch, by name. Those that the estimator does not use are refused. */

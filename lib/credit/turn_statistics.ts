@@ -1,8 +1,8 @@
 import { turnsArgs } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
-import type { Estimator } from '../estimator/estimator.js';
 import { creditPlan } from '../estimator/plan.js';
 import { nameOf } from '../estimator/stages/signal.js';
+import type { Estimator } from '../estimator/types.js';
 import { opError } from '../op_error.js';
 import { GROUP_STAT_SLOTS, type GroupStatSlot, type Status, type TurnStatisticsArgs } from '../ops.js';
 import type { Signals } from './signals.js';

@@ -1,9 +1,9 @@
 /** Stages that are right each by itself and do not fit together. */
 import { InvalidInputError } from '../errors.js';
-import type { Estimator } from './estimator.js';
 import { creditInputs } from './inputs.js';
 import { adaptOf } from './stages/gate.js';
 import { readsRollout } from './stages/weights.js';
+import type { Estimator } from './types.js';
 
 type Check = (estimator: Estimator) => [path: string, expected: string, received: string] | undefined;
 

@@ -1,8 +1,9 @@
 /** An estimator in words: one short cell per stage, the same for every method, so that two can be read side by side. */
-import type { Estimator } from './estimator.js';
+
 import type { Channel } from './stages/channel.js';
 import type { Ratio } from './stages/ratio.js';
 import { nameOf } from './stages/signal.js';
+import type { Estimator } from './types.js';
 
 /** Stage -> what the estimator has there; '' = off. Cells of the channels' stages have one line per channel. */
 export type Description = Readonly<Record<(typeof STAGES)[number], string>>;

@@ -2,67 +2,14 @@ import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import { checkComposition } from './composition.js';
-import { type Aggregate, readAggregate } from './stages/aggregate.js';
-import { type Channel, type ChannelInput, readChannel } from './stages/channel.js';
-import { type Combine, type Modulate, readCombine, readModulate, readWhiten, type Whiten } from './stages/combine.js';
-import { type Gate, type GateInput, readGate } from './stages/gate.js';
-import { type Kl, type KlInput, readKl } from './stages/kl.js';
-import { type Ratio, type RatioInput, readRatio } from './stages/ratio.js';
-import { readWeights, type Weight, type WeightInput } from './stages/weights.js';
-
-/** An entropy bonus: loss - coef * entropy, averaged like the surrogate; its gradient goes through the logits. */
-export interface Entropy {
-  coef: number;
-}
-
-/** A stage of credit that a function took over, so that the data alone does not say what was computed. */
-export type CustomStage = 'advantage' | 'clipRange';
-
-/**
- * A method, as data: which signals, normalised over whom, accumulated how; which ratio, clipped how, averaged over what.
- * Frozen and JSON-serialisable: log it beside the run, parse it back with `estimator(JSON.parse(text))`.
- */
-export interface Estimator {
-  readonly version: 1;
-  readonly name: string;
-  readonly channels: readonly Channel[];
-  readonly combine: Combine;
-  readonly modulate: Modulate | null;
-  readonly whiten: Whiten | null;
-  readonly ratio: Ratio;
-  readonly gate: Gate;
-  readonly weights: readonly Weight[];
-  readonly kl: Kl | null;
-  readonly entropy: Entropy | null;
-  readonly aggregate: Aggregate;
-  /** Only where the credit was made by functions (options of estimateAdvantages). */
-  readonly custom?: readonly CustomStage[];
-}
-
-/** What `estimator` takes: defaults may be left out. */
-export interface EstimatorInput {
-  version?: 1;
-  name: string;
-  channels: readonly ChannelInput[];
-  /** Default: sum. */
-  combine?: Combine;
-  /** Default: null. */
-  modulate?: Modulate | null;
-  /** Default: null. */
-  whiten?: Whiten | null;
-  /** Default: token level. */
-  ratio?: RatioInput;
-  gate: GateInput;
-  /** Default: none. */
-  weights?: readonly WeightInput[];
-  /** Default: null, no KL term. */
-  kl?: KlInput | null;
-  /** Default: null, no bonus. */
-  entropy?: Entropy | null;
-  /** Default: 'token-mean'. */
-  aggregate?: Aggregate;
-  custom?: readonly CustomStage[];
-}
+import { readAggregate } from './stages/aggregate.js';
+import { type Channel, readChannel } from './stages/channel.js';
+import { readCombine, readModulate, readWhiten } from './stages/combine.js';
+import { readGate } from './stages/gate.js';
+import { readKl } from './stages/kl.js';
+import { readRatio } from './stages/ratio.js';
+import { readWeights } from './stages/weights.js';
+import type { CustomStage, Estimator, EstimatorInput } from './types.js';
 
 const checked = new WeakSet<object>();
 

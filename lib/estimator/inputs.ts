@@ -1,9 +1,9 @@
 /** Which arrays of a batch the credit of an estimator is made from: the only list, for reading, slicing and shipping them. */
 import { InvalidInputError } from '../errors.js';
 import type { Level } from '../ops.js';
-import type { Estimator } from './estimator.js';
 import type { Channel } from './stages/channel.js';
 import { type BuiltInTerm, levelOf, nameOf, type Term } from './stages/signal.js';
+import type { Estimator } from './types.js';
 
 /** signal: reals, NaN = none. key: 32-bit integers. flag: 0 or 1. log-prob: float32. */
 export type InputKind = 'signal' | 'key' | 'flag' | 'log-prob';

@@ -1,6 +1,5 @@
 /** From an estimator (stages, unions, null = off) to the flat records that ops take. */
 import type { Level, SurrogateArgs, TurnStatisticsArgs } from '../ops.js';
-import type { Estimator } from './estimator.js';
 import { isPerToken, pathOf } from './inputs.js';
 import { aggregateArgs } from './stages/aggregate.js';
 import { type Channel, channelArgs, termOf } from './stages/channel.js';
@@ -9,6 +8,7 @@ import { adaptOf, gateArgs } from './stages/gate.js';
 import { klArgs } from './stages/kl.js';
 import { ratioArgs } from './stages/ratio.js';
 import { weightArgs } from './stages/weights.js';
+import type { Estimator } from './types.js';
 
 type CreditPlan = Pick<
   TurnStatisticsArgs,

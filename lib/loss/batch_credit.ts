@@ -16,9 +16,9 @@ import { type CreditSignals, type RolloutLogProbs, readSignals, type Signals } f
 import { type GroupStats, groupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
 import type { Layout } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
-import type { Estimator } from '../estimator/estimator.js';
 import { isPerToken } from '../estimator/inputs.js';
 import { adaptOf, hasClipRange } from '../estimator/stages/gate.js';
+import type { Estimator } from '../estimator/types.js';
 import type { Backend, TurnStatisticsArgs } from '../ops.js';
 import { keepAll } from './logits.js';
 

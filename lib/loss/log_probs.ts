@@ -4,8 +4,8 @@ import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import type { RolloutLogProbs } from '../credit/signals.js';
 import { InvalidInputError } from '../errors.js';
-import type { Estimator } from '../estimator/estimator.js';
 import { readsRollout } from '../estimator/stages/weights.js';
+import type { Estimator } from '../estimator/types.js';
 
 export interface TokenArrays {
   /** [N] log-probs at the start of the update: the ratio's denominator (unless that is 'rollout'). */

@@ -1,5 +1,5 @@
 import type { GroupStats } from '../credit/turn_statistics.js';
-import type { Estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import { METRIC_SLOTS, type MetricSlot } from '../ops.js';
 
 /** What happened in a call. Fractions and means are over the loss tokens of this batch; 0 where there are none. */

@@ -1,11 +1,12 @@
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
 import type { ChannelInput } from '../estimator/stages/channel.js';
 import type { Combine } from '../estimator/stages/combine.js';
 import type { ScaleInput } from '../estimator/stages/normalize.js';
 import type { LastTurn } from '../estimator/stages/signal.js';
+import type { Estimator } from '../estimator/types.js';
 import type { Singleton } from '../ops.js';
 import { readClip } from './common.js';
 

@@ -2,7 +2,6 @@
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
-import type { Entropy, EstimatorInput } from '../estimator/estimator.js';
 import { type Aggregate, readAggregate } from '../estimator/stages/aggregate.js';
 import type { ChannelInput } from '../estimator/stages/channel.js';
 import type { Whiten } from '../estimator/stages/combine.js';
@@ -11,6 +10,7 @@ import type { ScaleInput } from '../estimator/stages/normalize.js';
 import type { LogRatioClamp } from '../estimator/stages/ratio.js';
 import type { SignalInput, Term } from '../estimator/stages/signal.js';
 import type { WeightInput } from '../estimator/stages/weights.js';
+import type { Entropy, EstimatorInput } from '../estimator/types.js';
 import type { Singleton } from '../ops.js';
 
 /** Whose defaults: the paper's (default), or a release's where it differs. Options that are given win over both. */

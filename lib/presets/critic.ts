@@ -1,6 +1,6 @@
 /** What presets with a critic have in common: generalised advantage estimation over loss tokens, whitened or not. */
 import type { Fields } from '../check/fields.js';
-import type { EstimatorInput } from '../estimator/estimator.js';
+import type { EstimatorInput } from '../estimator/types.js';
 import type { Bootstrap } from '../ops.js';
 import { readTokenRewards, TOKEN_WHITEN, type TokenRewardOptions } from './common.js';
 

@@ -1,5 +1,5 @@
 /** Every published method that turnwise knows, by name: the list behind docs/estimators.md and `npx turnwise estimators`. */
-import type { Estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import { a2tgpo } from './a2tgpo.js';
 import { arpo } from './arpo.js';
 import { atpo } from './atpo.js';

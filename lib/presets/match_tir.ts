@@ -1,5 +1,6 @@
 import { Fields } from '../check/fields.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import {
   type ClipOptions,
   normalized,

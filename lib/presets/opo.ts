@@ -1,6 +1,7 @@
 import { Fields } from '../check/fields.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import type { Aggregate } from '../estimator/stages/aggregate.js';
+import type { Estimator } from '../estimator/types.js';
 import type { Singleton } from '../ops.js';
 import {
   type Clip,

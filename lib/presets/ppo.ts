@@ -1,6 +1,7 @@
 import { Fields } from '../check/fields.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import type { LogRatioClamp } from '../estimator/stages/ratio.js';
+import type { Estimator } from '../estimator/types.js';
 import { type ClipOptions, type Compat, type Defaults, readClippedLoss, readCompat, UNCLAMPED } from './common.js';
 import { type CriticOptions, readCritic } from './critic.js';
 

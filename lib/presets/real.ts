@@ -1,6 +1,7 @@
 import { Fields } from '../check/fields.js';
-import { type Entropy, type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import type { KlInput } from '../estimator/stages/kl.js';
+import type { Entropy, Estimator } from '../estimator/types.js';
 import { type LossOptions, normalized } from './common.js';
 
 export interface RealOptions extends Pick<LossOptions, 'kl' | 'entropy'> {

@@ -1,6 +1,7 @@
 import { Fields } from '../check/fields.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import type { KlValueInput } from '../estimator/stages/kl.js';
+import type { Estimator } from '../estimator/types.js';
 import { type ClipOptions, readClippedLoss, TOKEN_WHITEN } from './common.js';
 
 export interface SpaRlOptions extends ClipOptions {

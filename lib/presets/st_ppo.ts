@@ -1,4 +1,5 @@
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
+import type { Estimator } from '../estimator/types.js';
 import { type TurnPpoOptions, turnPpo } from './turn_ppo.js';
 
 export type StPpoOptions = TurnPpoOptions;

@@ -1,7 +1,8 @@
 import { Fields } from '../check/fields.js';
-import { type Estimator, estimator } from '../estimator/estimator.js';
+import { estimator } from '../estimator/estimator.js';
 import type { BySign } from '../estimator/stages/gate.js';
 import type { Denominator } from '../estimator/stages/ratio.js';
+import type { Estimator } from '../estimator/types.js';
 import {
   type Compat,
   type Defaults,
