@@ -3,7 +3,8 @@
 // The machine
 export { type Configuration, configure, type Info, info } from './backend/info.js';
 export type { Device } from './backend/select.js';
-export type { Credit } from './credit/credit.js';
+export type { Integers, Mask, Reals } from './check/arrays.js';
+export type { Credit, SliceOptions, TrajectoryIds } from './credit/credit.js';
 export type { CustomContext, CustomFunctions } from './credit/custom.js';
 export { type Denominators, type DenominatorsInput, sumDenominators } from './credit/denominators.js';
 // Phase A: credit per turn
@@ -13,6 +14,7 @@ export {
   estimateAdvantages,
 } from './credit/estimate_advantages.js';
 export type { CreditRow, CreditRows } from './credit/rows.js';
+export type { CreditSignals } from './credit/signals.js';
 export type { GroupStats } from './credit/turn_statistics.js';
 export { type InformationGainInput, informationGain } from './data/information_gain.js';
 export {
@@ -49,10 +51,12 @@ export {
   policyLoss,
   policyLossSync,
 } from './loss/policy_loss.js';
+export type { Level } from './ops.js';
 export { type A2tgpoOptions, a2tgpo } from './presets/a2tgpo.js';
 export { type ArpoOptions, arpo } from './presets/arpo.js';
 export { type AtpoOptions, atpo } from './presets/atpo.js';
 export { type CispoOptions, cispo } from './presets/cispo.js';
+export type { Clip, Compat } from './presets/common.js';
 export { type DapoOptions, dapo } from './presets/dapo.js';
 export { type DrGrpoOptions, drGrpo } from './presets/dr_grpo.js';
 export { type EmpgOptions, empg } from './presets/empg.js';

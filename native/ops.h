@@ -100,7 +100,7 @@ TURNWISE_RECORD(Whiten, TURNWISE_WHITEN)
   F(double, clipHigh)   /* from above at clipHigh where A > 0 */
 TURNWISE_RECORD(Ratio, TURNWISE_RATIO)
 
-/// What the ratio does to the advantage (math/gate.h has the formulas). Each kind reads the fields that its formula
+/// What the ratio does to the advantage (math/gates/ has the formulas). Each kind reads the fields that its formula
 /// names; bounds are epsilons, +inf when off.
 #define TURNWISE_GATE(F)                                                                                               \
   F(GateKind, kind)                                                                                                    \
@@ -171,7 +171,9 @@ TURNWISE_RECORD(SegmentTurns, TURNWISE_SEGMENT_TURNS)
 TURNWISE_RECORD(GatherLogProbs, TURNWISE_GATHER_LOG_PROBS)
 
 /// Grouped, normalised, accumulated signals; advantages and clip scales. Float64; the same bits for any order of
-/// trajectories. A NaN signal is no signal. A NaN outcome takes its trajectory out (advantage 0, clip scale 1).
+/// trajectories (turns of one node are one turn: they have one value). A NaN signal is no signal. A NaN outcome takes
+/// its trajectory out (advantage 0, clip scale 1). A group of one has the distance from its one member (singleton
+/// zero).
 #define TURNWISE_TURN_STATISTICS(F)                                                                                    \
   F(Turns, turns)                                                                                                      \
   F(View<const int32_t>, groups)         /* [M] */                                                                     \

@@ -8,12 +8,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { describeEstimator, differences, STAGES } from '../dist/estimator/describe.js';
-import { presets } from '../dist/presets/index.js';
+import { makePreset, presets } from '../dist/presets/index.js';
 import { filesUnder, root } from './tree.mjs';
 
 const target = join(root, 'docs', 'estimators.md');
 const names = Object.keys(presets);
-const make = (name, options = {}) => presets[name].make({ ...presets[name].example, ...options });
+const make = (name, options = {}) => makePreset(name, options).estimator;
 
 /** Text of the comment above each exported function of lib/presets, by its name. */
 function docstrings() {

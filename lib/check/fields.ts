@@ -102,13 +102,13 @@ export class Fields {
   }
 
   string(name: string, fallback?: string): string {
-    const value = this.take(name) ?? fallback;
+    const value = this.has(name) ? this.take(name) : fallback;
     if (typeof value === 'string' && value.length > 0) return value;
     throw this.#wrong(name, value === undefined ? 'ERR_MISSING' : 'ERR_TYPE', 'a non-empty string', value);
   }
 
   oneOf<const T extends string>(name: string, allowed: readonly T[], fallback?: T): T {
-    const value = this.take(name) ?? fallback;
+    const value = this.has(name) ? this.take(name) : fallback;
     if ((allowed as readonly unknown[]).includes(value)) return value as T;
     const guess = typeof value === 'string' ? closest(value, allowed) : undefined;
     throw new InvalidInputError({

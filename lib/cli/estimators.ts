@@ -2,7 +2,7 @@ import { alternatives, closest } from '../check/describe.js';
 import { InvalidInputError } from '../errors.js';
 import { describeEstimator, differences, STAGES } from '../estimator/describe.js';
 import type { Estimator } from '../estimator/types.js';
-import { presets } from '../presets/index.js';
+import { makePreset, presets } from '../presets/index.js';
 
 export const estimatorsHelp = `  estimators                every method, by its stages
   estimators <name>         the stages of one, and its data
@@ -21,22 +21,24 @@ export function estimatorsCommand(names: string[], { json, diff, options }: Flag
   const [name] = names;
   if (name === undefined) {
     if (diff !== undefined || options !== undefined) fail('name', 'a method', 'none');
-    return json ? text(Object.fromEntries(Object.keys(presets).map((each) => [each, make(each)]))) : list();
+    return json ? text(Object.fromEntries(Object.keys(presets).map((each) => [each, make(each).estimator]))) : list();
   }
-  const estimator = make(name, options);
-  if (diff !== undefined) return diffOf(estimator, diff);
-  return json ? text(estimator) : `${stages(estimator)}\n\n${text(estimator)}`;
+  const { estimator, example } = make(name, options);
+  if (diff !== undefined) return diffOf(estimator, diff, json === true);
+  const note = example ? `\nRequired options, shown with ${JSON.stringify(example)}` : '';
+  return json ? text(estimator) : `${stages(estimator)}${note}\n\n${text(estimator)}`;
 }
 
-/** The estimator of a preset; required options that were not given have the registry's example values. */
-function make(name: string, options?: string): Estimator {
+/** By the function's name, or the one that its estimators carry (`dr-grpo`). */
+function make(given: string, options?: string) {
   const known = Object.keys(presets);
+  const plain = (text: string) => text.replaceAll('-', '').toLowerCase();
+  const name = known.find((each) => plain(each) === plain(given)) ?? given;
   if (!Object.hasOwn(presets, name)) {
     const guess = closest(name, known);
     fail('name', alternatives(known), JSON.stringify(name), guess && `Did you mean "${guess}"?`);
   }
-  const { make: preset, example } = presets[name];
-  return preset({ ...example, ...parse(options) } as never);
+  return makePreset(name, parse(options));
 }
 
 function parse(options: string | undefined): object {
@@ -55,7 +57,7 @@ function parse(options: string | undefined): object {
 
 function list(): string {
   const rows = Object.keys(presets).map((name) => {
-    const { signal, group, ratio, gate } = describeEstimator(make(name));
+    const { signal, group, ratio, gate } = describeEstimator(make(name).estimator);
     return [name, ...[signal, group].map((cell) => cell.replaceAll('\n', ' | ')), ratio, gate];
   });
   return table([['name', 'signal', 'group', 'ratio', 'gate'], ...rows]);
@@ -69,10 +71,11 @@ function stages(estimator: Estimator): string {
   return `${estimator.name}\n${table(rows)}`;
 }
 
-function diffOf(estimator: Estimator, other: string): string {
+function diffOf(estimator: Estimator, other: string, json: boolean): string {
   const colon = other.indexOf(':');
   const [name, options] = colon < 0 ? [other, undefined] : [other.slice(0, colon), other.slice(colon + 1)];
-  const found = differences(estimator, make(name, options)).filter(([path]) => path !== 'name');
+  const found = differences(estimator, make(name, options).estimator).filter(([path]) => path !== 'name');
+  if (json) return text(found.map(([path, mine, theirs]) => ({ path, [estimator.name]: mine, [other]: theirs })));
   if (found.length === 0) return `${estimator.name} and ${other} are the same data`;
   const show = (value: unknown) => (value === undefined ? '(absent)' : JSON.stringify(value));
   return table([['', estimator.name, other], ...found.map(([path, a, b]) => [path, show(a), show(b)])]);

@@ -1,7 +1,7 @@
 import type { Estimator } from '../estimator/types.js';
 import type { Backend, TurnStatisticsArgs } from '../ops.js';
 import type { CreditValues } from './credit.js';
-import { applyCustom, type Custom } from './custom.js';
+import { applyCustom, type Custom, checkCustom } from './custom.js';
 import type { Signals } from './signals.js';
 import { checkFiniteCredit, statisticsError, turnStatisticsArgs } from './turn_statistics.js';
 
@@ -12,10 +12,14 @@ export function assignCredit(
   backend: Backend,
   custom: Custom,
 ): CreditValues & { statistics: TurnStatisticsArgs } {
+  checkCustom(estimator, custom);
   const statistics = turnStatisticsArgs(signals, estimator);
   const status = backend.ops.turnStatistics(statistics);
   if (status.code !== 'ok') throw statisticsError(status, backend.name);
   checkFiniteCredit(statistics);
   const { advantages, clipScale, ratioTargets, normalizedSignal } = statistics;
-  return { statistics, ...applyCustom(custom, { advantages, clipScale, ratioTargets, normalizedSignal }, signals) };
+  return {
+    statistics,
+    ...applyCustom(custom, { advantages, clipScale, ratioTargets, normalizedSignal }, signals, estimator),
+  };
 }

@@ -6,7 +6,7 @@ import { InvalidInputError } from '../errors.js';
 import { creditInputs } from '../estimator/inputs.js';
 import type { Estimator } from '../estimator/types.js';
 import { countDenominators, type Denominators } from './denominators.js';
-import { firstTurns, pick, pickSignals, pickTrajectories } from './packed.js';
+import { firstTurns, packedTurns, pick, pickSignals, pickTrajectories } from './packed.js';
 import { type CreditRows, rowsOf } from './rows.js';
 import type { Signals } from './signals.js';
 import type { GroupStats } from './turn_statistics.js';
@@ -59,6 +59,7 @@ export class Credit {
   // Made when first needed: a loop over micro-batches would otherwise make them each time.
   #positions: Map<number, number> | undefined;
   #firstTurn: Int32Array | undefined;
+  #packedEnds: Int32Array | undefined;
 
   /** @internal Use estimateAdvantages. */
   constructor(parts: Parts) {
@@ -87,7 +88,7 @@ export class Credit {
 
   /** [M] prompt id of each trajectory. @internal */
   get groups(): Int32Array {
-    return this.#signals.groups;
+    return this.#signals.groups.slice();
   }
 
   /**
@@ -102,7 +103,9 @@ export class Credit {
     const own = fields.oneOf('denominators', ['keep', 'own'], 'keep') === 'own';
     fields.end();
     const kept = this.#positionsOf(trajectories);
-    const picked = pickTrajectories(this.#signals.turns, this.#first(), kept);
+    if (this.estimator.gate.kind === 'log-sum-exp') this.#checkWholePrompts(kept);
+    this.#packedEnds ??= packedTurns(this.#signals.turns).ends;
+    const picked = pickTrajectories(this.#signals.turns, this.#first(), this.#packedEnds, kept);
     const signals = pickSignals(this.#signals, picked, creditInputs(this.estimator));
     const values = picked.positions[this.level];
     return new Credit({
@@ -116,6 +119,21 @@ export class Credit {
       normalizedSignal: pick(this.normalizedSignal, values),
       denominators: own ? countDenominators(signals.turns, signals.groups) : this.denominators,
       groupStats: this.groupStats,
+    });
+  }
+
+  /** Trajectories of a prompt have one loss together: half of them would have another one, or none. */
+  #checkWholePrompts(kept: readonly number[]): void {
+    const { groups } = this.#signals;
+    const picked = new Set(kept);
+    const prompts = new Set(kept.map((m) => groups[m]));
+    const left = groups.findIndex((group, m) => prompts.has(group) && !picked.has(m));
+    if (left < 0) return;
+    throw new InvalidInputError({
+      code: 'ERR_RANGE',
+      path: 'trajectories',
+      expected: `all trajectories of prompt ${groups[left]} (the gate log-sum-exp compares them)`,
+      received: `a slice without trajectory ${this.#trajectoryIds[left]}`,
     });
   }
 

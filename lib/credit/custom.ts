@@ -1,5 +1,5 @@
 /** Stages of credit that the caller computes: functions are call options, never part of an estimator. */
-import { float64, type Reals } from '../check/arrays.js';
+import { float64, privateCopy, type Reals } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
@@ -51,7 +51,19 @@ export function readCustom(fields: Fields, estimator: Estimator): Custom {
   return { ...custom, stages: (['advantage', 'clipRange'] as const).filter((stage) => custom[stage]) };
 }
 
-export function applyCustom(custom: Custom, values: CreditValues, signals: Signals): CreditValues {
+/** Credit of an estimator that is marked as made by functions needs them again: the rest of it is another method. */
+export function checkCustom({ custom: marked = [] }: Estimator, { stages }: Custom): void {
+  const missing = marked.find((stage) => !stages.includes(stage));
+  if (missing === undefined) return;
+  throw new InvalidInputError({
+    code: 'ERR_ESTIMATOR',
+    path: missing,
+    expected: `the function ${missing}, with which the credit of this estimator was made`,
+    received: 'none',
+  });
+}
+
+export function applyCustom(custom: Custom, values: CreditValues, signals: Signals, { gate }: Estimator): CreditValues {
   const call = (stage: CustomStage, current: CreditValues) => {
     const context = {
       advantages: current.advantages.slice(),
@@ -61,8 +73,14 @@ export function applyCustom(custom: Custom, values: CreditValues, signals: Signa
       groups: signals.groups.slice(),
       arrays: copyAll(signals.arrays),
     };
-    const result = custom[stage]?.(context);
-    const returned = float64(result, `${stage}()`, 'one per turn or token', current.advantages.length).slice();
+    const result: unknown = custom[stage]?.(context);
+    if (result instanceof Promise) {
+      // Nobody will look at it any more: a rejection must not end the process.
+      result.catch(() => {});
+      const expected = 'numbers, not a Promise: functions of the credit are synchronous';
+      throw new InvalidInputError({ code: 'ERR_TYPE', path: `${stage}()`, expected, received: 'a Promise' });
+    }
+    const returned = privateCopy(float64(result, `${stage}()`, 'one per turn or token', current.advantages.length));
     const least = stage === 'clipRange' ? 0 : -Infinity;
     const at = returned.findIndex((value) => !Number.isFinite(value) || value < least);
     if (at < 0) return returned;
@@ -76,14 +94,28 @@ export function applyCustom(custom: Custom, values: CreditValues, signals: Signa
   };
   let current = values;
   if (custom.advantage) current = { ...current, advantages: call('advantage', current) };
+  if (gate.kind === 'log-sum-exp') checkConstant(current.advantages, signals.turns);
   if (custom.clipRange) current = { ...current, clipScale: call('clipRange', current) };
   return current;
+}
+
+/** The gate labels whole trajectories: it would see the first turn's advantage alone. */
+function checkConstant(advantages: Float64Array, { trajectory, count }: Turns): void {
+  for (let k = 1; k < count; k++) {
+    if (trajectory[k] !== trajectory[k - 1] || advantages[k] === advantages[k - 1]) continue;
+    throw new InvalidInputError({
+      code: 'ERR_RANGE',
+      path: `advantage()[${k}]`,
+      expected: `${advantages[k - 1]}, as all of trajectory ${trajectory[k]} (the gate log-sum-exp labels trajectories)`,
+      received: String(advantages[k]),
+    });
+  }
 }
 
 function copyAll<T extends object>(record: T): T {
   const entries = Object.entries(record).map(([name, value]) => [
     name,
-    ArrayBuffer.isView(value) ? (value as Int32Array).slice() : value,
+    ArrayBuffer.isView(value) ? privateCopy(value as Int32Array) : value,
   ]);
   return Object.fromEntries(entries) as T;
 }

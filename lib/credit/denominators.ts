@@ -41,8 +41,17 @@ export function countDenominators(turns: Turns, groups: Int32Array | null): Deno
   return Object.freeze({ tokens, turns: withTokens, sequences, prompts: prompts.size });
 }
 
-/** Checks a denominators object. @param least counts of a part that they include. */
-export function readDenominators(value: unknown, path: string, least?: Denominators): Denominators {
+/**
+ * Checks a denominators object.
+ *
+ * @param least counts of a part that they include
+ * @param prompts whether the loss is a mean over prompts; most are not, and parts that were counted without groups are welcome there
+ */
+export function readDenominators(
+  value: unknown,
+  path: string,
+  { least, prompts = false }: { least?: Denominators; prompts?: boolean } = {},
+): Denominators {
   const fields = new Fields(value, path);
   const count = (name: 'tokens' | 'turns' | 'sequences') =>
     fields.number(name, { integer: true, min: least?.[name] ?? 0 });
@@ -50,8 +59,9 @@ export function readDenominators(value: unknown, path: string, least?: Denominat
     tokens: count('tokens'),
     turns: count('turns'),
     sequences: count('sequences'),
-    // Most losses do not ask for it, so parts that were counted without groups are welcome.
-    prompts: fields.number('prompts', { integer: true, min: 0 }, least?.prompts ?? 0),
+    prompts: prompts
+      ? fields.number('prompts', { integer: true, min: least?.prompts ?? 0 })
+      : fields.number('prompts', { integer: true, min: 0 }, least?.prompts ?? 0),
   };
   fields.end();
   return Object.freeze(result);

@@ -13,7 +13,7 @@ import { type CustomFunctions, readCustom } from './custom.js';
 import { countDenominators } from './denominators.js';
 import { packSignals } from './packed.js';
 import { type CreditRows, mergeRows } from './rows.js';
-import { type CreditSignals, readSignals, type Signals } from './signals.js';
+import { type CreditSignals, readSignals, refuseUnused, type Signals } from './signals.js';
 import { groupStats } from './turn_statistics.js';
 
 export interface EstimateAdvantagesInput extends CreditSignals {
@@ -49,6 +49,7 @@ function estimate(
   const fields = new Fields(input, '', 'input');
   const layout = readLayout(fields, undefined);
   const logProbs = { oldLogProbs: fields.take('oldLogProbs'), refLogProbs: fields.take('refLogProbs') };
+  for (const [path, value] of Object.entries(logProbs)) refuseUnused(path, value, checked);
   const signals = readSignals(fields, checked, layout, undefined, logProbs);
   const rawIds = fields.take('trajectoryIds');
   fields.end();

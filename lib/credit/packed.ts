@@ -2,6 +2,7 @@
  * Arrays of whole trajectories, picked and put together. Per-token ones hold the loss tokens only, one after another: a Credit then does not depend
  * on where in a batch its trajectories stood, nor on how much lay between their turns.
  */
+import { privateCopy } from '../check/arrays.js';
 import type { Turns } from '../data/turns.js';
 import type { SignalArrays } from '../estimator/plan.js';
 import type { Level } from '../ops.js';
@@ -24,11 +25,11 @@ export function packSignals(signals: Signals, levels: ReadonlyMap<string, { leve
   const tokens = actionMask === null ? [] : lossTokens(turns, actionMask);
   const packed = Object.entries(arrays).map(([path, values]) => {
     const positions = levels.get(path)?.level === 'token' ? tokens : null;
-    return [path, positions ? pick(values, positions) : values.slice()];
+    return [path, positions ? pick(privateCopy(values), positions) : privateCopy(values)];
   });
   return {
     turns: actionMask === null ? copyTurns(turns) : packedTurns(turns),
-    groups: groups.slice(),
+    groups: privateCopy(groups),
     actionMask: actionMask === null ? null : new Uint8Array(tokens.length).fill(1),
     arrays: Object.fromEntries(packed),
   };
@@ -57,11 +58,11 @@ export function packedTurns(turns: Turns): Turns {
 function copyTurns({ count, starts, ends, tokens, trajectory, index }: Turns): Turns {
   return {
     count,
-    starts: starts.slice(),
-    ends: ends.slice(),
-    tokens: tokens.slice(),
-    trajectory: trajectory.slice(),
-    index: index.slice(),
+    starts: privateCopy(starts),
+    ends: privateCopy(ends),
+    tokens: privateCopy(tokens),
+    trajectory: privateCopy(trajectory),
+    index: privateCopy(index),
   };
 }
 
@@ -80,11 +81,11 @@ export interface Picked {
   trajectory: Int32Array;
 }
 
-export function pickTrajectories(turns: Turns, first: Int32Array, picked: readonly number[]): Picked {
+/** @param ends end of each turn's loss tokens where those stand one after another */
+export function pickTrajectories(turns: Turns, first: Int32Array, ends: Int32Array, picked: readonly number[]): Picked {
   const turn: number[] = [];
   const token: number[] = [];
   const trajectory: number[] = [];
-  const ends = packedTurns(turns).ends;
   for (const [i, m] of picked.entries()) {
     for (let k = first[m]; k < first[m + 1]; k++) {
       turn.push(k);

@@ -95,21 +95,15 @@ export function readSignals(
   }
   const signals: Signals = { turns, groups, actionMask: perToken ? effectiveMask(layout, count) : null, arrays };
   checkSignals(signals, estimator);
-  checkComplete(signals, estimator);
   return signals;
 }
 
 /** What the caller gave, by path; refuses what the estimator does not use. */
 function givenArrays(fields: Fields, logProbs: RolloutLogProbs, estimator: Estimator): Map<string, unknown> {
-  const inputs = creditInputs(estimator);
   const given = new Map<string, unknown>(Object.entries(logProbs));
   const add = (path: string, value: unknown) => {
-    if (value === undefined) return;
-    if (!inputs.has(path)) {
-      const expected = `no ${path}: the estimator "${estimator.name}" does not use it`;
-      throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path, expected, received: path });
-    }
-    given.set(path, value);
+    refuseUnused(path, value, estimator);
+    if (value !== undefined) given.set(path, value);
   };
   for (const name of INPUT_NAMES) {
     const value = fields.take(name);
@@ -117,6 +111,12 @@ function givenArrays(fields: Fields, logProbs: RolloutLogProbs, estimator: Estim
     else if (value !== undefined) addNamed(name, value, add);
   }
   return given;
+}
+
+export function refuseUnused(path: string, value: unknown, estimator: Estimator): void {
+  if (value === undefined || creditInputs(estimator).has(path)) return;
+  const expected = `no ${path}: the estimator "${estimator.name}" does not use it`;
+  throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path, expected, received: path });
 }
 
 function addNamed(name: string, value: unknown, add: (path: string, value: unknown) => void): void {
@@ -163,6 +163,7 @@ function readArray(value: unknown, path: string, { level, kind }: CreditInput, l
 export function checkSignals(signals: Signals, estimator: Estimator): void {
   checkLastTurns(signals, estimator);
   checkNodes(signals, estimator);
+  checkComplete(signals, estimator);
 }
 
 /** Siblings are compared node by node: turns that are one node must have one value, or the result would depend on which comes first. */

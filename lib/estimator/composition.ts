@@ -1,7 +1,7 @@
 /** Stages that are right each by itself and do not fit together. */
 import { InvalidInputError } from '../errors.js';
 import { creditInputs } from './inputs.js';
-import { adaptOf } from './stages/gate.js';
+import { adaptOf, hasClipRange } from './stages/gate.js';
 import { readsRollout } from './stages/weights.js';
 import type { Estimator } from './types.js';
 
@@ -14,6 +14,8 @@ const CHECKS: readonly Check[] = [
       : undefined,
   ({ channels, gate }) => {
     const adapt = adaptOf(gate);
+    if (adapt !== null && !hasClipRange(gate))
+      return ['gate.adapt', 'null: the gate has no clip range', 'an adaptive one'];
     if (adapt === null || adapt.channel < channels.length) return undefined;
     return ['gate.adapt.channel', `one of the ${channels.length} channels, from 0`, String(adapt.channel)];
   },
@@ -62,8 +64,17 @@ const CHECKS: readonly Check[] = [
     (gate.kind === 'log-sum-exp') === (aggregate === 'prompt-mean')
       ? undefined
       : ['aggregate', '"prompt-mean" with the gate log-sum-exp, and only there', JSON.stringify(aggregate)],
-  ({ gate, ratio, weights }) => {
+  ({ channels, modulate, gate, ratio, weights }) => {
     if (gate.kind !== 'log-sum-exp') return undefined;
+    if (modulate !== null) return ['modulate', 'null: the gate log-sum-exp labels whole trajectories', 'entropy'];
+    const finer = channels.findIndex(({ signal, then }) => signal.level !== 'sequence' || then.kind === 'tree');
+    if (finer >= 0) {
+      return [
+        `channels[${finer}]`,
+        'one value per trajectory: the gate log-sum-exp labels whole trajectories',
+        'a finer one',
+      ];
+    }
     if (weights.length > 0) return ['weights', 'none with the gate log-sum-exp', String(weights.length)];
     const fits = ratio.level === 'sequence' && ratio.form === 'true' && ratio.reduce === 'mean' && !ratio.tokenClip;
     return fits ? undefined : ['ratio', 'the true mean of the sequence (gate log-sum-exp)', JSON.stringify(ratio)];

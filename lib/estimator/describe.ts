@@ -14,7 +14,9 @@ export const STAGES = [
   'group',
   'center, scale',
   'then',
+  'weight',
   'combine',
+  'whiten',
   'ratio',
   'gate',
   'weights',
@@ -32,14 +34,14 @@ export function describeEstimator(estimator: Estimator): Description {
   return {
     signal: each(signalCell),
     accumulate: each(({ accumulate }) => (accumulate ? phrase(accumulate) : '')),
-    group: each(({ group }) => phrase(group)),
+    group: each(groupCell),
     'center, scale': each(normalizeCell),
-    then: each((channel) => [phrase(channel.then), weightCell(channel)].filter(Boolean).join(', ')),
-    combine: [combined, modulate && `modulate: ${phrase(modulate)}`, whiten && `whiten: ${phrase(whiten)}`]
-      .filter(Boolean)
-      .join('\n'),
+    then: each((channel) => phrase(channel.then)),
+    weight: each(weightCell),
+    combine: combined,
+    whiten: [modulate && `modulate: ${phrase(modulate)}`, whiten && phrase(whiten)].filter(Boolean).join('\n'),
     ratio: ratioCell(ratio),
-    gate: phrase(gate) || '-',
+    gate: gate.kind === 'none' ? 'none: -A ρ' : phrase(gate),
     weights: weights.map(phrase).join('\n'),
     'KL, entropy': [kl && `KL ${values(kl)}`, entropy && `entropy ${values(entropy)}`].filter(Boolean).join('\n'),
     aggregate: typeof aggregate === 'string' ? aggregate : phrase(aggregate),
@@ -51,6 +53,12 @@ function signalCell({ signal, use }: Channel): string {
   const details = values(rest);
   const target = use ? `, as ${use}` : '';
   return `${terms.map(nameOf).join(' + ')} per ${level}${details && ` (${details})`}${target}`;
+}
+
+/** Without any statistic nobody is compared, whatever the group. */
+function groupCell({ group, transform, center, scale }: Channel): string {
+  const compares = transform !== undefined || !['none', 'given'].includes(center.kind) || scale.kind !== 'none';
+  return compares ? phrase(group) : '';
 }
 
 function normalizeCell({ transform, center, scale }: Channel): string {
@@ -67,7 +75,9 @@ function ratioCell(ratio: Ratio): string {
   const cells = [
     segment ? `${ratio.level} ${segment.reduce}, ${segment.form}` : ratio.level,
     ratio.denominator === 'old' ? '' : `to the ${ratio.denominator}`,
-    low === null && high === null ? '' : `clamp [${low ?? '-∞'}, ${high ?? '∞'}]`,
+    low === null && high === null
+      ? ''
+      : `clamp [${low === null ? '-∞' : short(low)}, ${high === null ? '∞' : short(high)}]`,
     segment?.tokenClamp ? `token clamp ±${segment.tokenClamp}` : '',
     segment?.tokenClip ? `token clip (${values(segment.tokenClip)})` : '',
   ];
@@ -108,7 +118,7 @@ function values(fields: object): string {
 
 /** 1e-6, not 0.000001. */
 function short(value: number): string {
-  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(Number(value.toPrecision(5)));
 }
 
 /** Where two estimators differ, by the path of the value; undefined = not there. */

@@ -1,22 +1,22 @@
 /** Where the credit of a batch comes from: a Credit, given advantages, or raw signals. */
-import { float64, type Reals } from '../check/arrays.js';
+import { checkAttached, float64, type Reals } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import { assignCredit } from '../credit/assign_credit.js';
-import { Credit } from '../credit/credit.js';
-import type { Custom } from '../credit/custom.js';
+import { Credit, type CreditValues } from '../credit/credit.js';
+import { type Custom, checkCustom } from '../credit/custom.js';
 import {
   countDenominators,
   type Denominators,
   type DenominatorsInput,
   readDenominators,
 } from '../credit/denominators.js';
-import { lossTokens } from '../credit/packed.js';
+import { lossTokens, packSignals } from '../credit/packed.js';
 import { type CreditSignals, type RolloutLogProbs, readSignals, type Signals } from '../credit/signals.js';
 import { type GroupStats, groupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
 import type { Layout } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
-import { isPerToken } from '../estimator/inputs.js';
+import { creditInputs, isPerToken } from '../estimator/inputs.js';
 import { adaptOf, hasClipRange } from '../estimator/stages/gate.js';
 import type { Estimator } from '../estimator/types.js';
 import type { Backend, TurnStatisticsArgs } from '../ops.js';
@@ -91,7 +91,11 @@ export function readCredit(fields: Fields, source: Source, call: CreditCall): Cr
   const rawDenominators = fields.take('denominators');
   const denominatorsOf = (groups: Int32Array | null) => {
     const own = countDenominators(layout.turns, groups);
-    return rawDenominators === undefined ? own : readDenominators(rawDenominators, 'denominators', own);
+    if (rawDenominators === undefined) return own;
+    return readDenominators(rawDenominators, 'denominators', {
+      least: own,
+      prompts: call.estimator.aggregate === 'prompt-mean',
+    });
   };
   if (source === 'advantages') {
     return keepAll({ ...GIVEN, ...givenAdvantages(fields, call), denominators: denominatorsOf(null) }, asynchronous);
@@ -114,11 +118,13 @@ function fromSignals(signals: Signals, denominators: Denominators, call: CreditC
   const common = { level: levelOf(estimator), groups: comparedGroups(estimator, signals.groups), denominators };
   // The caller's functions run here, so the statistics do as well.
   if (custom.stages.length > 0) {
-    const { statistics, ...values } = assignCredit(signals, estimator, backend, custom);
-    const { advantages, clipScale, ratioTargets } = values;
+    // They see what estimateAdvantages would show them: their own copies, loss tokens alone.
+    const packed = packSignals(signals, creditInputs(estimator));
+    const { statistics, ...values } = assignCredit(packed, estimator, backend, custom);
     const stats = groupStats(statistics, estimator);
-    return { ...common, statistics: null, advantages, clipScale, ratioTargets, groupStats: stats };
+    return { ...common, statistics: null, ...placed(values, common.level, call), groupStats: stats };
   }
+  checkCustom(estimator, custom);
   const statistics = turnStatisticsArgs(signals, estimator);
   const { advantages, clipScale, ratioTargets } = statistics;
   return { ...common, statistics, advantages, clipScale, ratioTargets, groupStats: null };
@@ -132,7 +138,8 @@ function comparedGroups({ gate }: Estimator, groups: Int32Array): Int32Array | n
   return gate.kind === 'log-sum-exp' ? groups : null;
 }
 
-function fromCredit(credit: unknown, { estimator, layout, actionMask }: CreditCall): CreditInputs {
+function fromCredit(credit: unknown, call: CreditCall): CreditInputs {
+  const { estimator, layout } = call;
   if (!(credit instanceof Credit)) {
     const expected = 'a Credit from estimateAdvantages';
     throw new InvalidInputError({ code: 'ERR_TYPE', path: 'credit', expected, received: describe(credit) });
@@ -143,18 +150,35 @@ function fromCredit(credit: unknown, { estimator, layout, actionMask }: CreditCa
   checkSamePart('gate.adapt', adaptOf(credit.estimator.gate), adaptOf(estimator.gate));
   const { turns } = layout;
   credit.checkTurns(turns);
-  const { level, denominators, groupStats: stats } = credit;
-  const positions = level === 'token' ? lossTokens(turns, actionMask) : null;
-  const place = (values: Float64Array) => (positions ? spread(values, positions, actionMask.length) : values);
+  const { level, denominators, groupStats: stats, advantages, clipScale, ratioTargets } = credit;
+  // They are the caller's to look at, and may have been written into.
+  for (const [name, values] of Object.entries({ advantages, clipScale, ratioTargets })) {
+    if (values === null) continue;
+    checkAttached(values, `credit.${name}`);
+    checkFinite(values, `credit.${name}`, 'a finite number');
+  }
   return {
     statistics: null,
     level,
-    advantages: place(credit.advantages),
-    clipScale: place(credit.clipScale),
-    ratioTargets: credit.ratioTargets && place(credit.ratioTargets),
+    ...placed(credit, level, call),
     groups: comparedGroups(estimator, credit.groups),
     denominators,
     groupStats: stats,
+  };
+}
+
+/** Credit per turn as it is; per loss token at the tokens' positions. */
+function placed(
+  { advantages, clipScale, ratioTargets }: Pick<CreditValues, 'advantages' | 'clipScale' | 'ratioTargets'>,
+  level: 'turn' | 'token',
+  { layout, actionMask }: CreditCall,
+) {
+  const positions = level === 'token' ? lossTokens(layout.turns, actionMask) : null;
+  const place = (values: Float64Array) => (positions ? spread(values, positions, actionMask.length) : values);
+  return {
+    advantages: place(advantages),
+    clipScale: place(clipScale),
+    ratioTargets: ratioTargets && place(ratioTargets),
   };
 }
 
@@ -198,7 +222,8 @@ function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: Cred
   if (level === 'turn' ? !fitsTurns : !fitsTokens) {
     wrongLength(`length ${level === 'turn' ? count : tokens} (advantageLevel "${level}")`);
   }
-  checkFinite(advantages, 'advantages', 'a finite number');
+  const counts = (i: number) => level === 'turn' || actionMask[i] === 1;
+  checkFinite(advantages, 'advantages', 'a finite number', counts);
   const beside = (name: 'clipScale' | 'ratioTargets', needed: string | null, unused: string | null) => {
     const value = fields.take(name);
     const reason = value === undefined ? needed : unused;
@@ -223,13 +248,19 @@ function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: Cred
     gate.kind === 'l1-target' ? 'the targets beside advantages: the gate is l1-target' : null,
     gate.kind === 'l1-target' ? null : `no ratioTargets: the gate ${gate.kind} has no target`,
   );
-  if (clipScale) checkFinite(clipScale, 'clipScale', 'a finite number of at least 0', 0);
-  if (ratioTargets) checkFinite(ratioTargets, 'ratioTargets', 'a finite number');
+  if (clipScale) checkFinite(clipScale, 'clipScale', 'a finite number of at least 0', counts, 0);
+  if (ratioTargets) checkFinite(ratioTargets, 'ratioTargets', 'a finite number', counts);
   return { level, advantages, clipScale, ratioTargets } as const;
 }
 
-function checkFinite(values: Float64Array, path: string, expected: string, least = -Infinity): void {
-  const at = values.findIndex((value) => !Number.isFinite(value) || value < least);
+function checkFinite(
+  values: Float64Array,
+  path: string,
+  expected: string,
+  counts: (i: number) => boolean = () => true,
+  least = -Infinity,
+): void {
+  const at = values.findIndex((value, i) => counts(i) && (!Number.isFinite(value) || value < least));
   if (at < 0) return;
   const code = Number.isFinite(values[at]) ? 'ERR_RANGE' : 'ERR_NON_FINITE';
   throw new InvalidInputError({ code, path: `${path}[${at}]`, expected, received: String(values[at]) });

@@ -15,7 +15,7 @@ export type ArpoOptions = ClipOptions &
  *   A = (R - mean_prompt) / (std_prompt + eps), sample deviation;   token-level ratio, PPO clip [0.2, 0.2], token-mean
  *
  * The method is in the rollout, which branches where entropy rises; a prefix shared by d trajectories is in d rows, whose average is implicit in the
- * loss ("soft" estimation). 'hard' gives shared turns the mean of their trajectories' advantages; it needs `nodes` [K].
+ * loss ("soft" estimation). 'hard' gives shared turns the mean of their trajectories' advantages; `nodes` [K] say which are shared; without them it is the same as 'soft'.
  * Release (RUC-NLPIR/ARPO, on an older verl): soft only; a group of one keeps its raw reward (`singleton: 'raw'`), dual clip 3 (`dual: 3`).
  */
 export function arpo(options: ArpoOptions = {}): Estimator {

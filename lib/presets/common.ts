@@ -80,7 +80,7 @@ export function readSingleton(fields: Fields, fallback: Singleton): Singleton {
 
 /** `clip: [low, high]`, epsilons of the range [1 - low, 1 + high]. */
 export function readClip(fields: Fields, fallback: Clip): Clip {
-  const value = fields.take('clip') ?? fallback;
+  const value = fields.has('clip') ? fields.take('clip') : fallback;
   const path = fields.at('clip');
   if (!Array.isArray(value) || value.length !== 2) {
     throw new InvalidInputError({ code: 'ERR_TYPE', path, expected: 'a pair [low, high]', received: describe(value) });

@@ -36,9 +36,9 @@ const DEFAULTS: Defaults<GroupDefaults> = {
  *   seq-mean-token-mean;   A = (R - mean_prompt) / (std_prompt + eps)
  *
  * The clip comes before the mean and is that of the tokens; the ratio itself is not clipped again.
- * verl (compute_policy_loss_geo_mean): not clamped (here the mean is at most 10), a group of one keeps its raw reward (verl divides it by
+ * verl (compute_policy_loss_geo_mean): not clamped (the default here: the mean is at most 10), a group of one keeps its raw reward (verl divides it by
  * 1 + eps), 1e-8 is added to the length; its rollout weights are averaged geometrically over the trajectory: an `importance` weight of level sequence,
- * reduce mean. TRL (experimental GMPO): not clamped, eps 1e-4.
+ * reduce mean, where none was truncated. TRL (experimental GMPO): not clamped, eps 1e-4.
  */
 export function gmpo(options: GmpoOptions = {}): Estimator {
   const fields = new Fields(options, '');

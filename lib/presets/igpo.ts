@@ -19,8 +19,10 @@ export interface IgpoOptions extends ClipOptions, SingletonOption {
  *   A_t = (G_t - mean) / (std + eps), statistics over the first returns G_0 of the prompt's trajectories, sample deviation;
  *   token-level ratio, PPO clip [0.2, 0.2], token-mean
  *
- * `informationGain` is a difference of probabilities (`exp` of the mean log-prob of the answer); the last turn has none.
- * Release (GuoqingWang1/IGPO, compute_grpo_discounted_advantage): for a group of one it leaves G_t - G_0, here 0. At the commit read the function has no
+ * `informationGain` is a difference of probabilities (`exp` of the mean log-prob of the answer); the last turn has none. The statistics see the first
+ * turn alone, so its gain should be there (`promptLogProbs` of `informationGain`): where all first returns are equal, credit is only centred.
+ * Release (GuoqingWang1/IGPO, compute_grpo_discounted_advantage): equal first returns are divided by eps, a group of one has (G_t - G_0) / (1 + eps),
+ * here G_t - G_0. At the commit read the function has no
  * caller: its trainer subtracts the mean return at the same token position with gamma 1, which is no stage here (give it as advantages
  * of your own). One normalisation over all turns of the prompt and a discount per turn, the "joint" and "separate" forms of other
  * releases, are `a2tgpo({ mode: 'joint' })` and `a2tgpo({ mode: 'separate' })`.
@@ -41,7 +43,8 @@ export function igpo(options: IgpoOptions = {}): Estimator {
         accumulate: { kind: 'discounted', gamma, observation: 'reset' },
         group: { kind: 'prompt', members: 'first', singleton },
         center: { kind: 'mean' },
-        scale: scale === 'none' ? { kind: scale } : { kind: scale, ddof: 1, eps },
+        // Equal first returns (no gain of the first turn) leave no spread: the others are then centred, not divided by 1e-6.
+        scale: scale === 'none' ? { kind: scale } : { kind: scale, ddof: 1, eps, leastStd: 1e-9 },
       },
     ],
     ...loss,

@@ -1,4 +1,5 @@
 /** Every published method that turnwise knows, by name: the list behind docs/estimators.md and `npx turnwise estimators`. */
+import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/types.js';
 import { a2tgpo } from './a2tgpo.js';
 import { arpo } from './arpo.js';
@@ -88,9 +89,25 @@ export const presets: Readonly<Record<string, PresetEntry>> = {
   siop: { make: siop },
   spaRl: { make: spaRl },
   stPpo: { make: stPpo },
-  stratifiedGrpo: { make: stratifiedGrpo, example: { alpha: 0.5, ddof: 1 } },
+  stratifiedGrpo: { make: stratifiedGrpo, example: { eps: 1e-6, alpha: 0.5, ddof: 1 } },
   tPpo: { make: tPpo, example: { gamma: 1, lambda: 0.95 } },
   trloo: { make: trloo },
   turnPpo: { make: turnPpo },
   vespo: { make: vespo },
 };
+
+/**
+ * The estimator of a preset. `example`: the values that stand in for required options, where they were left out.
+ *
+ * @throws InvalidInputError as the preset does
+ */
+export function makePreset(name: string, options: object = {}): { estimator: Estimator; example?: object } {
+  const { make, example } = presets[name];
+  try {
+    return { estimator: make(options as never) };
+  } catch (error) {
+    const missing = error instanceof InvalidInputError && error.code === 'ERR_MISSING';
+    if (!missing || example === undefined) throw error;
+    return { estimator: make({ ...example, ...options } as never), example };
+  }
+}

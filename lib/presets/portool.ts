@@ -19,7 +19,7 @@ const CENTERED: Pick<ChannelInput, 'center' | 'scale'> = { center: { kind: 'mean
  *   A_k = forkWeight (r_k - mean over the siblings) + trajectoryWeight (R - mean_prompt);
  *   r = mean outcome of the trajectories through the turn + its call reward;   token-level ratio, PPO clip [0.2, 0.2], token-mean
  *
- * `nodes` [K] says which turns are shared, `turnRewards` [K] rewards successful calls (NaN or 0 = none). A turn without siblings gets 0 from its fork.
+ * `nodes` [K] says which turns are shared, `turnRewards` [K] rewards successful calls (0 = an unsuccessful one, NaN = nothing to compare). A turn without siblings gets 0 from its fork.
  * Only the outline was read: the weights are required, and values are centred, not divided by a deviation. Dividing by the deviation
  * of r within a fork is no stage here: a tree's value and another reward cannot be one signal, only their centred parts add up.
  */

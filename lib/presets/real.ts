@@ -16,6 +16,7 @@ export interface RealOptions extends Pick<LossOptions, 'kl' | 'entropy'> {
  *
  * The outcome is a label: trajectories above their prompt's mean are positive, those below negative. With outcomes 0 and 1 these are the paper's
  * labels; a prompt of one class has no loss. All trajectories of a prompt belong into one call.
+ * `kl` and `entropy` are summed over the tokens of a prompt, as the mean over prompts says; divide their coefficients by the length you expect.
  * Red-RL/REAL stops an update where KL exceeds 1e-4; that is the caller's.
  */
 export function real(options: RealOptions = {}): Estimator {

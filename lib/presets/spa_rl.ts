@@ -22,7 +22,7 @@ export interface SpaRlOptions extends ClipOptions {
  *
  * `turnRewards` is the sum of both, and `values` [N] the critic's: the progress estimator and the value loss are the caller's.
  * Release (WangHanLinHenry/SPA-RL-Agent): its trainer multiplies the reward of turn k by n - 1 - k, so that the last turn gets 0; its GAE runs over
- * observations too, with value and reward 0, and decays by gamma lambda per observation token. Its example script gives every turn
+ * observations too, with value and reward 0, and decays by gamma lambda per observation token; gamma and lambda are the defaults of its PPO trainer. Its example script gives every turn
  * the outcome less a leave-one-out mean instead of the progress.
  */
 export function spaRl(options: SpaRlOptions = {}): Estimator {

@@ -8,8 +8,8 @@ export interface StratifiedGrpoOptions extends ClipOptions, SingletonOption {
   alpha: number;
   /** 0 = population, 1 = sample deviation. Required: the paper's kind is not confirmed. */
   ddof: 0 | 1;
-  /** Added to the standard deviations. Default 1e-6. */
-  eps?: number | undefined;
+  /** Added to the standard deviations. Required: the paper's value is not confirmed. */
+  eps: number;
 }
 
 /**
@@ -25,7 +25,7 @@ export function stratifiedGrpo(options: StratifiedGrpoOptions): Estimator {
   const fields = new Fields(options, '');
   const alpha = fields.number('alpha', { min: 0, max: 1 });
   const ddof = fields.number('ddof', { integer: true, min: 0, max: 1 }) as 0 | 1;
-  const eps = fields.number('eps', { above: 0 }, 1e-6);
+  const eps = fields.number('eps', { above: 0 });
   const singleton = readSingleton(fields, 'zero');
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'seq-mean-token-mean' });
   fields.end();

@@ -50,6 +50,16 @@ bool sharesBuffers(const PolicyLoss& args) {
   return rows && tokens && bonus && signals;
 }
 
+/// Whether what gather writes lies on what a later op reads as an input of its own: other rows' terms would then read
+/// it before or after, as the threads have it.
+bool gatheredOverInputs(const PolicyLoss& args) {
+  const Surrogate& loss = args.surrogate;
+  return anyOverlap(
+      {args.gather.logProbs, args.gather.logSumExp, args.gather.entropy},
+      {loss.refLogProbs, loss.actionMask, loss.turns.starts, loss.turns.ends, loss.turns.tokens, loss.turns.trajectory,
+       loss.turns.index, loss.groups, loss.advantages, loss.clipScale, loss.ratioTargets, args.gather.targets});
+}
+
 /// Whether a row's gradient can be written before all rows have been read; if not, the ops run one after another.
 bool runsFused(const PolicyLoss& args) {
   const GatherLogProbs& gather = args.gather;
@@ -210,7 +220,7 @@ Status runOneByOne(const PolicyLoss& args, Context& context) {
 Status policyLoss(const PolicyLoss& args, Context& context) {
   if (const Status status = checkGather(args.gather); !status) return status;
   if (const Status status = checkLogitsGradient(args.gradient); !status) return status;
-  if (!sharesBuffers(args)) return {StatusCode::invalidArgument, -1};
+  if (!sharesBuffers(args) || gatheredOverInputs(args)) return {StatusCode::invalidArgument, -1};
   if (args.statistics) {
     if (const Status status = turnStatistics(*args.statistics, context); !status) return status;
   }

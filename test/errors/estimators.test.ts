@@ -284,8 +284,39 @@ describe('presets and estimators', () => {
     ['prompt-mean of tokens', make({ aggregate: 'prompt-mean' }), { code: 'ERR_ESTIMATOR', path: 'aggregate' }],
     [
       'log-sum-exp of tokens',
-      make({ gate: { kind: 'log-sum-exp', temperature: 1 }, aggregate: 'prompt-mean', ratio: { level: 'token' } }),
+      make({
+        channels: [outcome],
+        gate: { kind: 'log-sum-exp', temperature: 1 },
+        aggregate: 'prompt-mean',
+        ratio: { level: 'token' },
+      }),
       { code: 'ERR_ESTIMATOR', path: 'ratio' },
+    ],
+    [
+      'log-sum-exp of labels that change within a trajectory',
+      make({
+        gate: { kind: 'log-sum-exp', temperature: 1 },
+        aggregate: 'prompt-mean',
+        ratio: { level: 'sequence', form: 'true' },
+      }),
+      { code: 'ERR_ESTIMATOR', path: 'channels[0]' },
+    ],
+    [
+      'an adaptive range of no width',
+      make({ gate: { kind: 'detached', low: 0, high: 0, adapt: { channel: 0, beta: 0.3 } } }),
+      { code: 'ERR_ESTIMATOR', path: 'gate.adapt' },
+    ],
+    [
+      'a mask without bounds',
+      make({ weights: [{ kind: 'importance', level: 'token', mode: 'mask' }] }),
+      { code: 'ERR_MISSING', path: 'weights[0].high' },
+    ],
+    ['a clip of null', () => grpo({ clip: any(null) }), { code: 'ERR_TYPE', path: 'clip', received: 'null' }],
+    ['a compat of null', () => grpo({ compat: any(null) }), { code: 'ERR_TYPE', path: 'compat' }],
+    [
+      'whitened trajectories of turns',
+      make({ whiten: { kind: 'center', over: 'sequence' } }),
+      { code: 'ERR_ESTIMATOR', path: 'whiten.over' },
     ],
     ['an entropy coefficient of 0', make({ entropy: { coef: 0 } }), { code: 'ERR_RANGE', path: 'entropy.coef' }],
     [

@@ -141,6 +141,49 @@ describe('credit', () => {
       { code: 'ERR_TYPE', path: 'advantage()', received: 'undefined' },
     ],
     [
+      'a function that returns a Promise',
+      credit(grpo(), () => {}, { advantage: async () => Promise.reject(new Error('late')) }),
+      { code: 'ERR_TYPE', path: 'advantage()', received: 'a Promise' },
+    ],
+    [
+      'a function whose labels change within a trajectory',
+      credit(real(), () => {}, { advantage: (c: { advantages: Float64Array }) => c.advantages.map((_, k) => k) }),
+      { code: 'ERR_RANGE', path: 'advantage()[1]', expected: /gate log-sum-exp/ },
+    ],
+    [
+      'log-probs that no penalty reads',
+      () =>
+        estimateAdvantages(
+          any({ turns, actionMask, groups: from.groups, outcome: from.outcome, oldLogProbs: 'rubbish' }),
+          grpo(),
+        ),
+      { code: 'ERR_NO_EFFECT', path: 'oldLogProbs' },
+    ],
+    [
+      'an estimator of functions without them',
+      () => {
+        const made = estimateAdvantages({ turns, groups: from.groups, outcome: from.outcome }, grpo(), {
+          advantage: ({ advantages }) => advantages.map(Math.tanh),
+        });
+        return estimateAdvantages.fromRows(made.rows(), made.estimator);
+      },
+      { code: 'ERR_ESTIMATOR', path: 'advantage', received: 'none' },
+    ],
+    [
+      'rows without a value of the critic',
+      () => {
+        const rows = credit(ppo(), () => {})().rows();
+        (rows.trajectories[1].values.values as (number | null)[])[0] = null;
+        return estimateAdvantages.fromRows(rows, ppo());
+      },
+      { code: 'ERR_NON_FINITE', path: 'values[3]' },
+    ],
+    [
+      'half a prompt of a coupled loss',
+      () => credit(real(), () => {})().slice([0]),
+      { code: 'ERR_RANGE', path: 'trajectories', expected: /all trajectories of prompt/ },
+    ],
+    [
       'a function that returns NaN',
       credit(grpo(), () => {}, { advantage: (c: { advantages: Float64Array }) => c.advantages.fill(Number.NaN) }),
       { code: 'ERR_NON_FINITE', path: 'advantage()[0]' },
@@ -251,6 +294,32 @@ describe('loss', () => {
       { code: 'ERR_MISSING', path: 'groups', expected: /compares the trajectories of a prompt/ },
     ],
     [
+      'denominators without prompts of a mean over prompts',
+      loss(real(), (b) => (b.denominators = { tokens: 500, turns: 500, sequences: 500 })),
+      { code: 'ERR_MISSING', path: 'denominators.prompts' },
+    ],
+    [
+      'raw signals of an estimator of functions without them',
+      () => {
+        const squashed = estimateAdvantages({ turns, groups: from.groups, outcome: from.outcome }, grpo(), {
+          advantage: ({ advantages }) => advantages.map(Math.tanh),
+        });
+        const { logProbs, oldLogProbs, groups, outcome } = from;
+        return policyLossSync({ logProbs, oldLogProbs, turns, actionMask, groups, outcome }, squashed.estimator);
+      },
+      { code: 'ERR_ESTIMATOR', path: 'advantage' },
+    ],
+    [
+      'credit that was written into',
+      () => {
+        const spoiled = estimateAdvantages({ turns, groups: from.groups, outcome: from.outcome }, grpo());
+        spoiled.clipScale.fill(Number.NaN);
+        const { logProbs, oldLogProbs } = from;
+        return policyLossSync({ logProbs, oldLogProbs, turns, actionMask, credit: spoiled }, grpo());
+      },
+      { code: 'ERR_NON_FINITE', path: 'credit.clipScale[0]' },
+    ],
+    [
       'a function beside credit',
       () =>
         policyLossSync(
@@ -293,6 +362,21 @@ describe('loss', () => {
     const apart = policyLossSync({ logProbs, oldLogProbs, turns, actionMask, credit }, credit.estimator);
     expect(direct.loss).toBe(apart.loss);
     expect(direct.loss).not.toBe(policyLossSync({ logProbs, oldLogProbs, actionMask, ...input }, a2tgpo()).loss);
+  });
+
+  test('functions of per-token methods see the same in one call as in credit: loss tokens alone', () => {
+    const seen: number[] = [];
+    const advantage = ({ advantages }: { advantages: Float64Array }) => {
+      seen.push(advantages.length);
+      const mean = advantages.reduce((sum, a) => sum + a, 0) / advantages.length;
+      return advantages.map((a) => a - mean / 2);
+    };
+    const batch: Record<string, unknown> = { ...batchFor(ppo(), from) };
+    const { logProbs, oldLogProbs, ...signals } = batch;
+    const apart = estimateAdvantages(any(signals), ppo(), { advantage });
+    const first = policyLossSync(any({ logProbs, oldLogProbs, turns, actionMask, credit: apart }), apart.estimator);
+    expect(policyLossSync(any(batch), ppo(), { advantage }).loss).toBe(first.loss);
+    expect(new Set(seen)).toEqual(new Set([apart.denominators.tokens]));
   });
 
   test('cispo without the bound that its paper leaves open', () => {

@@ -188,7 +188,7 @@ describe.each(DEVICES)('%s', (device) => {
       const groups = new Int32Array(rows);
       const credit = estimateAdvantages(
         { turns, trajectoryOffsets: layout.trajectoryOffsets, actionMask: layout.actionMask, groups, signals },
-        hiper({ termination }),
+        hiper({ termination, statistics: 'first' }),
         { device },
       );
       const expected = Float64Array.from(cases[name].advantages.flat());

@@ -47,7 +47,8 @@ const PRESETS: Record<string, Entry> = {
   'gigpo, steps': { make: gigpo, required: { scale: 'std', statistics: 'step' } },
   hgpo: { make: hgpo },
   hiper: { make: hiper, centres: false },
-  igpo: { make: igpo },
+  // Every token is compared with the first ones.
+  igpo: { make: igpo, centres: false },
   infoPo: { make: infoPo },
   mapo: { make: mapo, required: { gamma: 0.9, turnWeight: 1, batchWeight: 0, ddof: 1, eps: 1e-6 } },
   matchTir: { make: matchTir },
@@ -55,7 +56,7 @@ const PRESETS: Record<string, Entry> = {
   portool: { make: portool, required: { forkWeight: 0.5, trajectoryWeight: 0.5 } },
   siop: { make: siop },
   spaRl: { make: spaRl, centres: false },
-  stratifiedGrpo: { make: stratifiedGrpo, required: { alpha: 0.6, ddof: 0 } },
+  stratifiedGrpo: { make: stratifiedGrpo, required: { alpha: 0.6, ddof: 0, eps: 1e-6 } },
   trloo: { make: trloo },
 };
 

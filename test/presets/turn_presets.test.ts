@@ -182,13 +182,13 @@ describe.each(DEVICES)('%s', (device) => {
     // Prompt: mean 2, population variance 2.5. Stratum 2: ±0.5 / 0.5; strata 5 and 9 are alone.
     const global = [-1, -2, 1, 2].map((x) => x / (Math.sqrt(2.5) + 1e-6));
     const local = [0.5 / (0.5 + 1e-6), -0.5 / (0.5 + 1e-6), 0, 0];
-    const { advantages } = estimateAdvantages(batch, stratifiedGrpo({ alpha: 0.25, ddof: 0 }), { device });
+    const { advantages } = estimateAdvantages(batch, stratifiedGrpo({ alpha: 0.25, ddof: 0, eps: 1e-6 }), { device });
     expectClose(
       advantages,
       global.map((z, m) => 0.25 * local[m] + 0.75 * z),
     );
     // Sample variance 10 / 3.
-    const sample = estimateAdvantages(batch, stratifiedGrpo({ alpha: 0, ddof: 1 }), { device }).advantages;
+    const sample = estimateAdvantages(batch, stratifiedGrpo({ alpha: 0, ddof: 1, eps: 1e-6 }), { device }).advantages;
     expect(sample[3]).toBeCloseTo(2 / (Math.sqrt(10 / 3) + 1e-6), 13);
   });
 

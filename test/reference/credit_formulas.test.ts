@@ -106,6 +106,10 @@ describe('centre and scale', () => {
     // a group of one member
     expect(z(f64(2, 3), { center: 'mean', singleton: 'raw' }, { members: f64(2) })).toEqual([2, 3]);
     expect(z(f64(2, 3), { center: 'mean', singleton: 'zero' }, { members: f64(2) })).toEqual([0, 1]);
+    // leastStd stands for the spread that equal members lack
+    expect(z(f64(2, 3, 2), { center: 'mean', scale: 'std', eps: 0, leastStd: 1 }, { members: f64(2, 2) })).toEqual([
+      0, 1, 0,
+    ]);
     // no scaling: the others keep their distance from equal members
     expect(z(f64(2, 3, 2), { center: 'mean', scale: 'none' }, { members: f64(2, 2) })).toEqual([0, 1, 0]);
   });

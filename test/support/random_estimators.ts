@@ -176,6 +176,8 @@ const importance = fc
     low: pickOf(0, 0.9),
     high: pickOf(1.1, 2, null),
   })
+  // A mask needs a bound.
+  .map((weight) => (weight.mode === 'mask' ? { ...weight, high: weight.high ?? 2 } : weight))
   .map((weight) => (weight.level === 'token' ? weight : { ...weight, reduce: 'sum' as const }));
 const reject = fc
   .record({

@@ -7,7 +7,7 @@ import type { Aggregate as AggregateName } from '../../ops.js';
  *   token-mean               Σ f / tokens                  token-sum            Σ f
  *   seq-mean-token-mean      Σ f / |y| / sequences         seq-mean-token-sum   Σ f / sequences
  *   turn-mean-token-mean     Σ f / |u| / turns             seq-mean-token-sum-norm   Σ f / horizon / sequences
- *   prompt-mean              Σ f / prompts, where f is a prompt's (gate log-sum-exp only)
+ *   prompt-mean              Σ f / prompts, where f is a prompt's (gate log-sum-exp only); KL and entropy sum over its tokens
  */
 export type Aggregate =
   | Exclude<AggregateName, 'seq-mean-token-sum-norm'>
@@ -23,7 +23,7 @@ const NAMES = [
 ] as const;
 
 export function readAggregate(fields: Fields, fallback: Aggregate): Aggregate {
-  const value = fields.take('aggregate') ?? fallback;
+  const value = fields.has('aggregate') ? fields.take('aggregate') : fallback;
   if (typeof value !== 'object') return fields.oneOf('aggregate', NAMES, fallback as (typeof NAMES)[number]);
   const nested = new Fields(value, fields.at('aggregate'));
   const kind = nested.oneOf('kind', ['seq-mean-token-sum-norm']);

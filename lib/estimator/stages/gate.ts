@@ -118,9 +118,9 @@ export function adaptOf(gate: Gate): Adapt | null {
   return 'adapt' in gate ? gate.adapt : null;
 }
 
-/** Whether the gate has a clip range that a scale per turn can change. */
+/** Whether the gate has a clip range that a scale per turn can change: not one of width 0, nor one without bounds. */
 export function hasClipRange(gate: Gate): boolean {
-  return 'adapt' in gate;
+  return 'adapt' in gate && ((gate.low ?? 0) > 0 || (gate.high ?? 0) > 0);
 }
 
 /** PPO's gate without bounds: -A ρ. */

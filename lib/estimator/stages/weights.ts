@@ -79,13 +79,16 @@ function readWeight(fields: Fields): Weight {
       const level = fields.oneOf('level', LEVELS);
       const reduce = level === 'token' ? {} : { reduce: fields.oneOf('reduce', ['mean', 'sum']) };
       const low = fields.number('low', { min: 0 }, 0);
+      const high = fields.numberOrNull('high', { above: low }, null);
+      const mode = fields.oneOf('mode', ['truncate', 'mask']);
+      if (mode === 'mask' && low === 0 && high === null) throw withoutBounds(fields);
       return {
         kind,
         level,
         ...reduce,
-        mode: fields.oneOf('mode', ['truncate', 'mask']),
+        mode,
         low,
-        high: fields.numberOrNull('high', { above: low }, null),
+        high,
         logClamp: fields.number('logClamp', { above: 0 }, 20),
       };
     }
@@ -95,13 +98,15 @@ function readWeight(fields: Fields): Weight {
       const divergence = fields.oneOf('divergence', ['k1', 'k2', 'k3', 'abs']);
       const low = fields.numberOrNull('low', {}, null);
       const high = fields.numberOrNull('high', low === null ? {} : { min: low }, null);
-      if (low === null && high === null) {
-        const [path, expected, received] = [fields.at('high'), 'a bound (low or high)', 'neither'];
-        throw new InvalidInputError({ code: 'ERR_MISSING', path, expected, received });
-      }
+      if (low === null && high === null) throw withoutBounds(fields);
       return { kind, level, ...reduce, divergence, low, high };
     }
   }
+}
+
+function withoutBounds(fields: Fields): InvalidInputError {
+  const [path, expected, received] = [fields.at('high'), 'a bound (low or high)', 'neither'];
+  return new InvalidInputError({ code: 'ERR_MISSING', path, expected, received });
 }
 
 /** Whether the weight compares the start of the update with what the sampler reported. */

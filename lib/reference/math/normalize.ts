@@ -78,8 +78,9 @@ function normalizeFinite(values: Float64Array, options: NormalizeOptions, contex
   if (members.length === 1) return aloneInGroup(values, members, options, context);
   const { mean, variance, allEqual } = groupMoments(members, options.ddof);
   if (allEqual && CENTERS_OF_MEMBERS.includes(options.center)) {
-    // Equal members have no spread to measure others by; without scaling others keep their distance.
-    return values.map((x) => (options.scale === 'none' ? x - members[0] : 0));
+    // Equal members have no spread to measure others by: those keep their distance where it is not divided, or leastStd stands for the spread.
+    const divisor = options.scale === 'none' ? 1 : (options.leastStd ?? 0) > 0 ? divisorOf(0, options) : null;
+    return values.map((x) => (divisor === null ? 0 : quotient(x - members[0], divisor)));
   }
   const shifted = subtractCenter(values, members, mean, options.center, context);
   if (options.scale === 'none') return shifted;

@@ -28,7 +28,7 @@ void sumLater(const Layout& layout, const Channel& channel, Entries& entries) {
   if (channel.then != Then::discounted || entries.level == Level::sequence) return;
   std::vector<double>& z = entries.values;
   const auto value = [&](size_t e) { return z[e]; };
-  const auto put = [&](size_t e, double sum) { z[e] = sum; };
+  const auto put = [&](size_t e, double sum) { z[e] = present(sum); };
   layout.forEachRun(entries.level, [&](const Run& run) {
     if (layout.excluded(run.trajectory)) return;
     if (channel.thenDivide == Divide::sqrtTerms) {

@@ -158,8 +158,11 @@ Status GroupNormalizer::normalizeGroup(const Channel& channel, const Group& grou
   }
   double divisor = 1.0;
   const bool equal = moments.allEqual && centersOnMembers(channel.center);
-  if (n == 1 || (equal && channel.scale == Scale::none)) {
+  if (n == 1) {
     shift(members[0]);  // the only entry, or as far as others are from it
+  } else if (equal && (channel.scale == Scale::none || channel.leastStd > 0)) {
+    shift(members[0]);
+    divisor = divisorOf(0.0, channel);
   } else if (equal) {
     std::fill(x_.begin(), x_.end(), 0.0);  // no spread to measure others by
   } else {

@@ -9,6 +9,7 @@
 
 #include "../../math/gate.h"
 #include "../../math/importance_weight.h"
+#include "../simd/inline.h"
 #include "coupled_gate.h"
 
 namespace turnwise::cpu {
@@ -16,7 +17,7 @@ namespace turnwise::cpu {
 namespace {
 
 /// Away from the token-level clip of a million tokens, whose loop it would only lengthen.
-[[gnu::noinline]] GateTerm otherGate(const Gate& gate, const GateInput& in) {
+TURNWISE_NOINLINE GateTerm otherGate(const Gate& gate, const GateInput& in) {
   return gateTerm(gate, in);
 }
 

@@ -1,6 +1,6 @@
 // The clipped surrogate whose clipped tokens keep a gradient of bounded size.
 #pragma once
-#include <limits>
+#include <cmath>
 
 #include "ppo.h"
 
@@ -11,7 +11,7 @@ namespace turnwise {
 ///   df/dx = -A bound   (also where the ratio's own clamp is active: it does not hold the log-prob)
 TURNWISE_HD inline GateTerm gradPreservingTerm(const Gate& gate, const GateInput& in) {
   Gate single = gate;
-  single.dual = std::numeric_limits<double>::infinity();
+  single.dual = HUGE_VAL;
   GateTerm term = ppoTerm(single, in.advantage, in.ratio, in.clipScale);
   const bool preserved =
       (term.clippedLow && gate.preserve != Side::high) || (term.clippedHigh && gate.preserve != Side::low);

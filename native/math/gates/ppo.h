@@ -1,6 +1,6 @@
 // The clipped surrogate of one token as a function of its ratio, and its derivative by the log-ratio.
 #pragma once
-#include <limits>
+#include <cmath>
 
 #include "term.h"
 
@@ -13,9 +13,8 @@ struct PpoBounds {
 };
 
 TURNWISE_HD inline PpoBounds ppoBounds(const Gate& gate, double clipScale) {
-  constexpr double kOff = std::numeric_limits<double>::infinity();
-  return {gate.low == kOff ? -kOff : 1.0 - gate.low * clipScale,
-          gate.high == kOff ? kOff : 1.0 + gate.high * clipScale};
+  return {gate.low == HUGE_VAL ? -HUGE_VAL : 1.0 - gate.low * clipScale,
+          gate.high == HUGE_VAL ? HUGE_VAL : 1.0 + gate.high * clipScale};
 }
 
 /// PPO clip (arXiv 1707.06347) with bounds scaled per turn (A2TGPO, arXiv 2605.06200) and dual clip (arXiv 1912.09729):
