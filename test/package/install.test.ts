@@ -88,6 +88,13 @@ describe.sequential('an install without compiler, shell and network', () => {
     expect(await node(ways[0][1], consumer, { PREBUILDS_ONLY: '1' })).toEqual({ code: 0, text: '' });
   });
 
+  it('has the command', async () => {
+    const command = join(consumer, 'node_modules', '.bin', name);
+    const { code, text } = await run(command, ['estimators', 'gspo'], { cwd: consumer, env: environment() });
+    expect(text).toContain('sequence mean, true');
+    expect(code).toBe(0);
+  });
+
   it('falls back to the reference backend where no binary fits: no error, one warning', async () => {
     const other = scratchFolder();
     cpSync(consumer, other, { recursive: true });
