@@ -5,6 +5,7 @@
  */
 import type { Center, ChannelArgs } from '../../ops.js';
 import { reproducibleSum } from './reproducible_sum.js';
+import { weightedMoments } from './weighted_moments.js';
 
 /** How a group is normalised; the fields of a channel with the same names. */
 export type NormalizeOptions = Pick<ChannelArgs, 'singleton' | 'center' | 'scale' | 'ddof' | 'eps' | 'varianceFloor'> &
@@ -146,8 +147,8 @@ function medianOf(values: Float64Array): number {
 
 /** Σwx / Σw; the plain mean where nothing has weight. */
 function lengthWeightedMean(values: Float64Array, weights: Float64Array, mean: number): number {
-  const total = reproducibleSum(weights.length, (i) => weights[i]);
-  return total === 0 ? mean : reproducibleSum(values.length, (i) => weights[i] * values[i]) / total;
+  const weighted = weightedMoments(values, weights, 0);
+  return weighted.total === 0 ? mean : weighted.mean;
 }
 
 /** What a centred value is divided by. A standard deviation below leastStd counts as 1. */
