@@ -43,6 +43,14 @@ describe('turnwise estimators', () => {
     expect(JSON.parse(json.out)).toEqual(grpo({ clip: [0.1, 0.3] }));
   });
 
+  test('a release’s defaults win over the values that stand in for required options', async () => {
+    const verl = await turnwise('estimators', 'cispo', '--options', '{"compat":"verl"}');
+    expect(verl.out).toContain('detached (low 0.2, high 0.2)');
+    expect(verl.out).not.toContain('Required options');
+    const paper = await turnwise('estimators', 'dr-grpo');
+    expect(paper.out).toContain('Required options, shown with {"horizon":4096}');
+  });
+
   test('compares two', async () => {
     const { out } = await turnwise('estimators', 'grpo', '--diff', 'grpo:{"clip":[0.1,0.2]}');
     expect(out).toMatch(/gate\.low +0\.2 +0\.1/);

@@ -45,8 +45,10 @@ type Optional<T, Keys extends PropertyKey> = T extends unknown
   ? Omit<T, Keys> & Partial<Pick<T, Keys & keyof T>>
   : never;
 
-/** Defaults: dual null, adapt null, preserve 'both', of 'ratio'. */
-export type GateInput = Optional<Gate, 'dual' | 'adapt' | 'preserve' | 'of'>;
+/** Defaults: dual null, adapt null, preserve 'both', of 'ratio', no bounds of detached. */
+export type GateInput =
+  | Optional<Exclude<Gate, { kind: 'detached' }>, 'dual' | 'adapt' | 'preserve' | 'of'>
+  | Optional<Extract<Gate, { kind: 'detached' }>, 'low' | 'high' | 'adapt'>;
 
 const KINDS = [
   'none',
