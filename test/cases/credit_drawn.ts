@@ -1,7 +1,7 @@
 /** Settings of credit assignment drawn from every choice that may stand together. */
 import type { Bootstrap, ChannelArgs } from '../../lib/ops.js';
 import { random } from '../support/random.js';
-import { NO_KL, NO_MODULATION } from '../support/records.js';
+import { NO_KL, NO_MODULATION } from '../support/records.mjs';
 import { inputsOf } from './credit_batches.js';
 import { CHOICES, KL_ESTIMATORS, OP_CHOICES } from './credit_choices.js';
 import { base, resultOf, type SettingsOf } from './credit_settings.js';

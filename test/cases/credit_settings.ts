@@ -1,7 +1,7 @@
 /** Settings of credit assignment: those of presets, every stage at every level on its own, and the whole op. */
 import type { ChannelArgs, Level, TurnStatisticsArgs } from '../../lib/ops.js';
 
-import { CHANNEL, NO_KL, NO_WHITEN } from '../support/records.js';
+import { CHANNEL, NO_KL, NO_WHITEN } from '../support/records.mjs';
 import { type CreditBatch, inputsOf } from './credit_batches.js';
 import { CHOICES, KL_ESTIMATORS, OP_CHOICES } from './credit_choices.js';
 

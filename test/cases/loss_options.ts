@@ -1,6 +1,6 @@
 /** Settings of every stage of the loss: each value of each option at least once, with bounds in reach of usual data. */
 import type { Aggregate, GateArgs, KlArgs, RatioArgs, WeightArgs } from '../../lib/ops.js';
-import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.js';
+import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
 
 export const OFF = Number.POSITIVE_INFINITY;
 

@@ -11,7 +11,7 @@ import {
 } from '../../lib/ops.js';
 import { decode, encode, halfUlp, ulp32 } from '../support/numbers.js';
 import { random } from '../support/random.js';
-import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, NO_KL } from '../support/records.js';
+import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, NO_KL } from '../support/records.mjs';
 import { denominatorsOf, isLastTurn, type Layout, randomLayout } from '../support/turns.js';
 import { DTYPES } from './logits.js';
 import { COUPLED, MORE_GATES, MORE_RATIOS, RATIOS, WEIGHTS } from './loss_options.js';

@@ -1,7 +1,7 @@
 /** Arguments, outputs and tolerances of a case of surrogate. */
 import { METRIC_SLOTS, type Status, type SurrogateArgs } from '../../lib/ops.js';
 import { random } from '../support/random.js';
-import { LOSS_INPUTS } from '../support/records.js';
+import { LOSS_INPUTS } from '../support/records.mjs';
 import { denominatorsOf, type Layout, randomLayout } from '../support/turns.js';
 import { GATES, RATIOS } from './loss_options.js';
 import { EXACT, float64, type OpCase } from './op_case.js';

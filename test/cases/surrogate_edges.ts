@@ -1,6 +1,6 @@
 /** Cases of surrogate at the edges: log-ratios beyond every clamp and near 0, log-probs that are not finite, sizes that do not fit. */
 import type { NonFinite, SurrogateArgs } from '../../lib/ops.js';
-import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.js';
+import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
 import { layoutOf } from '../support/turns.js';
 import { CORRECTED_KLS, COUPLED, GATES, KLS, MORE_GATES, MORE_RATIOS, OFF, RATIOS, WEIGHTS } from './loss_options.js';
 import type { OpCase } from './op_case.js';

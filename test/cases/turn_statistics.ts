@@ -1,7 +1,7 @@
 /** Cases of turnStatistics: presets, every stage on its own, drawn combinations, batches of every content, and refusals. */
 import { type ChannelArgs, GROUP_STAT_SLOTS, type Status, type TurnStatisticsArgs } from '../../lib/ops.js';
 import { random } from '../support/random.js';
-import { CHANNEL, CREDIT_INPUTS, NO_KL, NO_WHITEN } from '../support/records.js';
+import { CHANNEL, CREDIT_INPUTS, NO_KL, NO_WHITEN } from '../support/records.mjs';
 import { layoutOf } from '../support/turns.js';
 import { batchIn, batchOf, CONTENT, type CreditBatch, inputsOf } from './credit_batches.js';
 import { drawnSettings } from './credit_drawn.js';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Status } from '../../lib/ops.js';
-import { CHANNEL, CREDIT_INPUTS, NO_KL, WEIGHT } from '../support/records.js';
+import { CHANNEL, CREDIT_INPUTS, NO_KL, WEIGHT } from '../support/records.mjs';
 import { expectClose, expectedLogProbs, flag, gatherArgs, inLibrary, inPlain, inShared, native } from './helpers.js';
 import { surrogateArgs } from './hostile_args.js';
 

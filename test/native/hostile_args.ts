@@ -8,7 +8,7 @@ import type {
   TurnsArgs,
 } from '../../lib/ops.js';
 import { statisticsArgs, turnsOf } from '../reference/fixtures.js';
-import { CHANNEL, GATE, LOSS_INPUTS, NO_KL, RATIO, WEIGHT } from '../support/records.js';
+import { CHANNEL, GATE, LOSS_INPUTS, NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
 import { native } from './helpers.js';
 
 export const OK = { code: 'ok', position: -1 };

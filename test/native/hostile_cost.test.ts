@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { ChannelArgs, TurnStatisticsArgs, TurnsArgs } from '../../lib/ops.js';
 import { channel, statisticsArgs, surrogateArgs } from '../reference/fixtures.js';
-import { GATE, RATIO } from '../support/records.js';
+import { GATE, RATIO } from '../support/records.mjs';
 import { native } from './helpers.js';
 import { OK } from './hostile_args.js';
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { Status, TurnStatisticsArgs } from '../../lib/ops.js';
 import { channel } from '../reference/fixtures.js';
-import { GATE, NO_KL, WEIGHT } from '../support/records.js';
+import { GATE, NO_KL, WEIGHT } from '../support/records.mjs';
 import { native } from './helpers.js';
 import {
   type Arrays,

@@ -8,7 +8,7 @@ import type { Status, TurnStatisticsArgs } from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
 import { channel, statisticsArgs, turnsOf } from '../reference/fixtures.js';
 import { expectSameBits } from '../support/numbers.js';
-import { NO_WHITEN } from '../support/records.js';
+import { NO_WHITEN } from '../support/records.mjs';
 import { native } from './helpers.js';
 import {
   type Arrays,

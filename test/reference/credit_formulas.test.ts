@@ -9,7 +9,7 @@ import { rankGauss } from '../../lib/reference/math/rank_gauss.js';
 import { treeValues } from '../../lib/reference/math/tree_values.js';
 import { weightedMoments } from '../../lib/reference/math/weighted_moments.js';
 import { whiten } from '../../lib/reference/math/whiten.js';
-import { NO_WHITEN } from '../support/records.js';
+import { NO_WHITEN } from '../support/records.mjs';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF } = Number;
 const f64 = (...values: number[]) => Float64Array.from(values);

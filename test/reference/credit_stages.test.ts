@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ChannelArgs, TurnStatisticsArgs } from '../../lib/ops.js';
 import { normalQuantile } from '../../lib/reference/math/normal_quantile.js';
-import { NO_KL, NO_WHITEN } from '../support/records.js';
+import { NO_KL, NO_WHITEN } from '../support/records.mjs';
 import { layoutOf } from '../support/turns.js';
 import { channel, groupStat, ops, statisticsArgs } from './fixtures.js';
 

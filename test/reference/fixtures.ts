@@ -11,7 +11,7 @@ import {
   type TurnsArgs,
 } from '../../lib/ops.js';
 import { reference } from '../../lib/reference/index.js';
-import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, RATIO } from '../support/records.js';
+import { CHANNEL, CREDIT_INPUTS, GATE, LOSS_INPUTS, RATIO } from '../support/records.mjs';
 
 export const { ops } = reference;
 const { POSITIVE_INFINITY: INF } = Number;

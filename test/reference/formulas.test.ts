@@ -35,7 +35,7 @@ import {
   termWeight,
   tokenLogRatio,
 } from '../../lib/reference/index.js';
-import { NO_KL, RATIO, WEIGHT } from '../support/records.js';
+import { NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
 
 const { POSITIVE_INFINITY: INF } = Number;
 const f64 = (...values: number[]) => Float64Array.from(values);

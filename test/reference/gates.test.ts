@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { GateArgs } from '../../lib/ops.js';
 import { type GateInput, type GateTerm, gateTerm } from '../../lib/reference/index.js';
 import { MORE_GATES } from '../cases/loss_options.js';
-import { GATE } from '../support/records.js';
+import { GATE } from '../support/records.mjs';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF } = Number;
 const NOTHING: GateTerm = {

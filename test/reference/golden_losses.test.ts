@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Aggregate, GateArgs, KlArgs, RatioArgs, SurrogateArgs } from '../../lib/ops.js';
 import { klTerm } from '../../lib/reference/index.js';
 import { GOLDEN_SEEDS, type GoldenBatch, type GoldenLoss, loadGolden } from '../golden/load.js';
-import { GATE, NO_KL, RATIO } from '../support/records.js';
+import { GATE, NO_KL, RATIO } from '../support/records.mjs';
 import { deviation, lossOf, metric, ops, segmentArgs, segmented, surrogateArgs } from './fixtures.js';
 
 /** Golden numbers have 13 digits: half a unit of the 13th is 5e-13 of the scale at worst. */

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { NonFinite, PolicyLossArgs, Rows } from '../../lib/ops.js';
 import * as entry from '../../lib/reference/index.js';
-import { RATIO } from '../support/records.js';
+import { RATIO } from '../support/records.mjs';
 import { channel, ops, random, statisticsArgs, surrogateArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE } = Number;

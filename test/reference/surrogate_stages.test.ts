@@ -1,7 +1,7 @@
 /** surrogate: weights, reductions, clipped tokens, entropy bonus, corrected KL and the coupled gate at small numbers. */
 import { describe, expect, test } from 'vitest';
 import type { GateArgs, KlArgs, MetricSlot, RatioArgs, SurrogateArgs, WeightArgs } from '../../lib/ops.js';
-import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.js';
+import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
 import { lossOf, metric, ops, surrogateArgs, turnsOf } from './fixtures.js';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF, NEGATIVE_INFINITY } = Number;

@@ -6,7 +6,7 @@ import { lossPlan } from '../../lib/estimator/plan.js';
 import type { Estimator } from '../../lib/index.js';
 import type { Level, Reduce, SurrogateArgs, TurnsArgs, WeightArgs } from '../../lib/ops.js';
 import { clamp, type Fixed, FORWARD_GATES, forwardKl, type Here } from './forward_gates.js';
-import { LOSS_INPUTS } from './records.js';
+import { LOSS_INPUTS } from './records.mjs';
 import type { Sample } from './sample.js';
 
 /** Log-probs of the targets, by the definition of softmax. */

@@ -1,19 +1,11 @@
-/** Neutral op records: every stage off. Cases and tests spread them and set what they are about. */
-import type {
-  ChannelArgs,
-  GateArgs,
-  KlArgs,
-  ModulationArgs,
-  RatioArgs,
-  SurrogateArgs,
-  TurnStatisticsArgs,
-  WeightArgs,
-  WhitenArgs,
-} from '../../lib/ops.js';
-
+/**
+ * Neutral op records: every stage off. Cases and tests spread them and set what they are about. JavaScript with types in comments, because
+ * fixtures that run in plain node spread them too.
+ */
 const OFF = Number.POSITIVE_INFINITY;
 
-export const NO_KL: KlArgs = {
+/** @type {import('../../lib/ops.js').KlArgs} */
+export const NO_KL = {
   coef: 0,
   estimator: 'k1',
   gradient: 'own',
@@ -22,8 +14,8 @@ export const NO_KL: KlArgs = {
   valueClamp: OFF,
 };
 
-/** A trajectory-level channel: its outcome as it is. Set `level` and the signals. */
-export const CHANNEL: ChannelArgs = {
+/** A trajectory-level channel: its outcome as it is. Set `level` and the signals. @type {import('../../lib/ops.js').ChannelArgs} */
+export const CHANNEL = {
   level: 'sequence',
   trajectorySignal: null,
   turnSignal: null,
@@ -62,11 +54,18 @@ export const CHANNEL: ChannelArgs = {
   lastWeight: 1,
 };
 
-export const NO_MODULATION: ModulationArgs = { kind: 'none', decay: 0, bonus: 0, bonusDecay: 0 };
-export const NO_WHITEN: WhitenArgs = { kind: 'none', over: 'token', ddof: 0, eps: 0, varianceFloor: 0 };
+/** @type {import('../../lib/ops.js').ModulationArgs} */
+export const NO_MODULATION = { kind: 'none', decay: 0, bonus: 0, bonusDecay: 0 };
 
-/** Everything of TurnStatistics but turns, groups, channels and results. */
-export const CREDIT_INPUTS = {
+/** @type {import('../../lib/ops.js').WhitenArgs} */
+export const NO_WHITEN = { kind: 'none', over: 'token', ddof: 0, eps: 0, varianceFloor: 0 };
+
+/**
+ * Everything of TurnStatistics but turns, groups, channels and results.
+ *
+ * @satisfies {Partial<import('../../lib/ops.js').TurnStatisticsArgs>}
+ */
+export const CREDIT_INPUTS = /** @type {const} */ ({
   outcome: null,
   actionMask: null,
   oldLogProbs: null,
@@ -83,9 +82,10 @@ export const CREDIT_INPUTS = {
   clipScaleBeta: 0,
   resultLevel: 'turn',
   ratioTargets: null,
-} as const satisfies Partial<TurnStatisticsArgs>;
+});
 
-export const RATIO: RatioArgs = {
+/** @type {import('../../lib/ops.js').RatioArgs} */
+export const RATIO = {
   level: 'token',
   form: 'straight-through',
   reduce: 'mean',
@@ -96,7 +96,8 @@ export const RATIO: RatioArgs = {
   clipHigh: OFF,
 };
 
-export const GATE: GateArgs = {
+/** @type {import('../../lib/ops.js').GateArgs} */
+export const GATE = {
   kind: 'ppo',
   low: OFF,
   high: OFF,
@@ -111,7 +112,8 @@ export const GATE: GateArgs = {
   temperature: 1,
 };
 
-export const WEIGHT: WeightArgs = {
+/** @type {import('../../lib/ops.js').WeightArgs} */
+export const WEIGHT = {
   kind: 'importance',
   level: 'token',
   reduce: 'mean',
@@ -122,8 +124,12 @@ export const WEIGHT: WeightArgs = {
   logClamp: 20,
 };
 
-/** What Surrogate may do without. */
-export const LOSS_INPUTS = {
+/**
+ * What Surrogate may do without.
+ *
+ * @satisfies {Partial<import('../../lib/ops.js').SurrogateArgs>}
+ */
+export const LOSS_INPUTS = /** @type {const} */ ({
   refLogProbs: null,
   rolloutLogProbs: null,
   entropy: null,
@@ -136,4 +142,4 @@ export const LOSS_INPUTS = {
   entropyCoef: 0,
   horizon: 1,
   entropyCoefficients: null,
-} as const satisfies Partial<SurrogateArgs>;
+});
