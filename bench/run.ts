@@ -116,7 +116,7 @@ const TINY = {
   oldLogProbs: Float32Array.of(-1),
   advantageLevel: 'token',
 } as const;
-const TINY_ESTIMATOR = grpo();
+const TINY_ESTIMATOR = grpo({ aggregate: 'token-mean' });
 
 console.log(JSON.stringify(info()));
 rows();
