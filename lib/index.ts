@@ -52,52 +52,8 @@ export {
   policyLossSync,
 } from './loss/policy_loss.js';
 export type { Level } from './ops.js';
-export { type A2tgpoOptions, a2tgpo } from './presets/a2tgpo.js';
-export { type ArpoOptions, arpo } from './presets/arpo.js';
-export { type AtpoOptions, atpo } from './presets/atpo.js';
-export { type CispoOptions, cispo } from './presets/cispo.js';
 export type { Clip, Compat } from './presets/common.js';
-export { type DapoOptions, dapo } from './presets/dapo.js';
-export { type DrGrpoOptions, drGrpo } from './presets/dr_grpo.js';
-export { type EmpgOptions, empg } from './presets/empg.js';
-export { type EpoOptions, epo } from './presets/epo.js';
-export { type G2rpoOptions, g2rpo } from './presets/g2rpo.js';
-export { type GbpoOptions, gbpo } from './presets/gbpo.js';
-export { type GdpoOptions, gdpo } from './presets/gdpo.js';
-export { type GigpoOptions, gigpo } from './presets/gigpo.js';
-export { type GmpoOptions, gmpo } from './presets/gmpo.js';
-export { type GrpoOptions, grpo } from './presets/grpo.js';
-export { type GspoOptions, gspo } from './presets/gspo.js';
-export { type GspoTokenOptions, gspoToken } from './presets/gspo_token.js';
-export { type HgpoOptions, hgpo } from './presets/hgpo.js';
-export { type HiperOptions, hiper } from './presets/hiper.js';
-export { type IgpoOptions, igpo } from './presets/igpo.js';
-export { type InfoPoOptions, infoPo } from './presets/info_po.js';
-export { type LuspoOptions, luspo } from './presets/luspo.js';
-export { type MapoOptions, mapo } from './presets/mapo.js';
-export { type MatchTirOptions, matchTir } from './presets/match_tir.js';
-export { type MtGrpoOptions, mtGrpo } from './presets/mt_grpo.js';
-export { type OpoOptions, opo } from './presets/opo.js';
-export { type PortoolOptions, portool } from './presets/portool.js';
-export { type PpoOptions, ppo } from './presets/ppo.js';
-export { type R2vpoOptions, r2vpo } from './presets/r2vpo.js';
-export { type RealOptions, real } from './presets/real.js';
-export { type ReinforcePlusPlusOptions, reinforcePlusPlus } from './presets/reinforce_plus_plus.js';
-export {
-  type ReinforcePlusPlusBaselineOptions,
-  reinforcePlusPlusBaseline,
-} from './presets/reinforce_plus_plus_baseline.js';
-export { type RemaxOptions, remax } from './presets/remax.js';
-export { type RlooOptions, rloo } from './presets/rloo.js';
-export { type SapoOptions, sapo } from './presets/sapo.js';
-export { type SiopOptions, siop } from './presets/siop.js';
-export { type SpaRlOptions, spaRl } from './presets/spa_rl.js';
-export { type StPpoOptions, stPpo } from './presets/st_ppo.js';
-export { type StratifiedGrpoOptions, stratifiedGrpo } from './presets/stratified_grpo.js';
-export { type TPpoOptions, tPpo } from './presets/t_ppo.js';
-export { type TrlooOptions, trloo } from './presets/trloo.js';
-export { type TurnPpoOptions, turnPpo } from './presets/turn_ppo.js';
-export { type VespoOptions, vespo } from './presets/vespo.js';
+export * from './presets/methods.js';
 export type { DType, FloatDType } from './tensor/dtype.js';
 // Data in
 export { Tensor, type TensorDevice, tensor } from './tensor/tensor.js';

@@ -118,15 +118,25 @@ export function mask(value: unknown, path: string, length?: number, shape = '[N]
   return copy;
 }
 
-/**
- * A copy that nobody else can reach. Made by the plain constructor: `slice` could be overridden by a subclass, or give back another kind of
- * array through Symbol.species.
- */
-export function privateCopy<T extends Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array>(
-  array: T,
-): T {
-  const Elements = [Float32Array, Float64Array, Int32Array, Uint16Array].find((kind) => array instanceof kind);
-  return new (Elements ?? Uint8Array)(array) as T;
+type Copyable = Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array;
+
+/** The kind of an array, not its class: a subclass could override `slice`, or give back another kind through Symbol.species. */
+function plainKind(array: Copyable) {
+  return [Float32Array, Float64Array, Int32Array, Uint16Array].find((kind) => array instanceof kind) ?? Uint8Array;
+}
+
+/** A copy that nobody else can reach. */
+export function privateCopy<T extends Copyable>(array: T): T {
+  return new (plainKind(array))(array) as T;
+}
+
+/** A private copy of the values at these positions. */
+export function pick<T extends Copyable>(values: T, positions: readonly number[]): T {
+  const picked = new (plainKind(values))(positions.length);
+  positions.forEach((position, i) => {
+    picked[i] = values[position];
+  });
+  return picked as T;
 }
 
 const COPIED = [Int32Array, Float64Array, Float32Array, Uint8Array];

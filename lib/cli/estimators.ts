@@ -1,4 +1,4 @@
-import { alternatives, closest } from '../check/describe.js';
+import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import { describeEstimator, differences, STAGES } from '../estimator/describe.js';
 import type { Estimator } from '../estimator/types.js';
@@ -34,11 +34,7 @@ function make(given: string, options?: string) {
   const known = Object.keys(presets);
   const plain = (text: string) => text.replaceAll('-', '').toLowerCase();
   const name = known.find((each) => plain(each) === plain(given)) ?? given;
-  if (!Object.hasOwn(presets, name)) {
-    const guess = closest(name, known);
-    fail('name', alternatives(known), JSON.stringify(name), guess && `Did you mean "${guess}"?`);
-  }
-  return makePreset(name, parse(options));
+  return makePreset(new Fields({ name }, '').oneOf('name', known), parse(options));
 }
 
 function parse(options: string | undefined): object {
@@ -97,6 +93,6 @@ function text(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
 
-function fail(path: string, expected: string, received: string, hint?: string): never {
-  throw new InvalidInputError({ code: 'ERR_RANGE', path, expected, received, ...(hint ? { hint } : {}) });
+function fail(path: string, expected: string, received: string): never {
+  throw new InvalidInputError({ code: 'ERR_RANGE', path, expected, received });
 }

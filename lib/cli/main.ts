@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /** `npx turnwise <command>`: what one wants to know without writing a program. */
 import { parseArgs } from 'node:util';
-import { alternatives, closest } from '../check/describe.js';
-import { InvalidInputError } from '../errors.js';
+import { Fields } from '../check/fields.js';
 import { estimatorsCommand, estimatorsHelp } from './estimators.js';
 import { infoCommand } from './info.js';
 
@@ -26,13 +25,7 @@ function run(argv: string[]): string {
   if (values.help || command === undefined) return HELP;
   if (command === 'estimators') return estimatorsCommand(names, values);
   if (command === 'info' && names.length === 0 && Object.keys(values).length === 0) return infoCommand();
-  throw unknown('command', argv.join(' '), ['estimators', 'info']);
-}
-
-function unknown(path: string, received: string, known: string[]): InvalidInputError {
-  const guess = closest(received, known);
-  const hint = guess ? { hint: `Did you mean "${guess}"?` } : {};
-  return new InvalidInputError({ code: 'ERR_RANGE', path, expected: alternatives(known), received, ...hint });
+  return new Fields({ command: argv.join(' ') }, '').oneOf('command', ['estimators', 'info']);
 }
 
 try {

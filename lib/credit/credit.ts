@@ -1,4 +1,4 @@
-import { checkAttached } from '../check/arrays.js';
+import { checkAttached, pick } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
@@ -6,7 +6,7 @@ import { InvalidInputError } from '../errors.js';
 import { creditInputs } from '../estimator/inputs.js';
 import type { Estimator } from '../estimator/types.js';
 import { countDenominators, type Denominators } from './denominators.js';
-import { firstTurns, packedTurns, pick, pickSignals, pickTrajectories } from './packed.js';
+import { firstTurns, packedEnds, pickSignals, pickTrajectories } from './packed.js';
 import { type CreditRows, rowsOf } from './rows.js';
 import type { Signals } from './signals.js';
 import type { GroupStats } from './turn_statistics.js';
@@ -104,7 +104,7 @@ export class Credit {
     fields.end();
     const kept = this.#positionsOf(trajectories);
     if (this.estimator.gate.kind === 'log-sum-exp') this.#checkWholePrompts(kept);
-    this.#packedEnds ??= packedTurns(this.#signals.turns).ends;
+    this.#packedEnds ??= packedEnds(this.#signals.turns);
     const picked = pickTrajectories(this.#signals.turns, this.#first(), this.#packedEnds, kept);
     const signals = pickSignals(this.#signals, picked, creditInputs(this.estimator));
     const values = picked.positions[this.level];

@@ -1,5 +1,5 @@
 /** Stages of credit that the caller computes: functions are call options, never part of an estimator. */
-import { float64, privateCopy, type Reals } from '../check/arrays.js';
+import { float64, privateCopies, privateCopy, type Reals } from '../check/arrays.js';
 import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
@@ -69,9 +69,9 @@ export function applyCustom(custom: Custom, values: CreditValues, signals: Signa
       advantages: current.advantages.slice(),
       clipScale: current.clipScale.slice(),
       normalizedSignal: current.normalizedSignal.slice(),
-      turns: copyAll(signals.turns),
+      turns: privateCopies(signals.turns),
       groups: signals.groups.slice(),
-      arrays: copyAll(signals.arrays),
+      arrays: privateCopies(signals.arrays),
     };
     const result: unknown = custom[stage]?.(context);
     if (result instanceof Promise) {
@@ -110,12 +110,4 @@ function checkConstant(advantages: Float64Array, { trajectory, count }: Turns): 
       received: String(advantages[k]),
     });
   }
-}
-
-function copyAll<T extends object>(record: T): T {
-  const entries = Object.entries(record).map(([name, value]) => [
-    name,
-    ArrayBuffer.isView(value) ? privateCopy(value as Int32Array) : value,
-  ]);
-  return Object.fromEntries(entries) as T;
 }

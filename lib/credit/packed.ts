@@ -2,22 +2,10 @@
  * Arrays of whole trajectories, picked and put together. Per-token ones hold the loss tokens only, one after another: a Credit then does not depend
  * on where in a batch its trajectories stood, nor on how much lay between their turns.
  */
-import { privateCopy } from '../check/arrays.js';
+import { pick, privateCopies, privateCopy } from '../check/arrays.js';
 import type { Turns } from '../data/turns.js';
-import type { SignalArrays } from '../estimator/plan.js';
 import type { Level } from '../ops.js';
 import type { Signals } from './signals.js';
-
-type AnyArray = SignalArrays[string];
-
-/** The values at these positions, in an array of the same kind. */
-export function pick<T extends AnyArray>(values: T, positions: readonly number[]): T {
-  const picked = new (values.constructor as new (length: number) => T)(positions.length);
-  positions.forEach((position, i) => {
-    picked[i] = values[position];
-  });
-  return picked;
-}
 
 /** Private copies of everything, per-token arrays reduced to the loss tokens. */
 export function packSignals(signals: Signals, levels: ReadonlyMap<string, { level: Level }>): Signals {
@@ -25,10 +13,10 @@ export function packSignals(signals: Signals, levels: ReadonlyMap<string, { leve
   const tokens = actionMask === null ? [] : lossTokens(turns, actionMask);
   const packed = Object.entries(arrays).map(([path, values]) => {
     const positions = levels.get(path)?.level === 'token' ? tokens : null;
-    return [path, positions ? pick(privateCopy(values), positions) : privateCopy(values)];
+    return [path, positions ? pick(values, positions) : privateCopy(values)];
   });
   return {
-    turns: actionMask === null ? copyTurns(turns) : packedTurns(turns),
+    turns: actionMask === null ? privateCopies(turns) : packedTurns(turns),
     groups: privateCopy(groups),
     actionMask: actionMask === null ? null : new Uint8Array(tokens.length).fill(1),
     arrays: Object.fromEntries(packed),
@@ -44,26 +32,19 @@ export function lossTokens(turns: Turns, actionMask: Uint8Array): number[] {
   return tokens;
 }
 
-/** Turns of the same sizes, one right after another. */
-export function packedTurns(turns: Turns): Turns {
-  const ends = new Int32Array(turns.count);
+/** [K] end of each turn's loss tokens where those stand one after another. */
+export function packedEnds(turns: Turns): Int32Array {
   let end = 0;
-  for (let k = 0; k < turns.count; k++) {
-    end += turns.tokens[k];
-    ends[k] = end;
-  }
-  return { ...copyTurns(turns), starts: ends.map((e, k) => e - turns.tokens[k]), ends };
+  return turns.tokens.map((tokens) => {
+    end += tokens;
+    return end;
+  });
 }
 
-function copyTurns({ count, starts, ends, tokens, trajectory, index }: Turns): Turns {
-  return {
-    count,
-    starts: privateCopy(starts),
-    ends: privateCopy(ends),
-    tokens: privateCopy(tokens),
-    trajectory: privateCopy(trajectory),
-    index: privateCopy(index),
-  };
+/** Turns of the same sizes, one right after another. */
+export function packedTurns(turns: Turns): Turns {
+  const ends = packedEnds(turns);
+  return { ...privateCopies(turns), starts: ends.map((end, k) => end - turns.tokens[k]), ends };
 }
 
 /** [M+1] first turn of each trajectory, K at the end. */
@@ -81,7 +62,7 @@ export interface Picked {
   trajectory: Int32Array;
 }
 
-/** @param ends end of each turn's loss tokens where those stand one after another */
+/** @param ends `packedEnds` of the turns */
 export function pickTrajectories(turns: Turns, first: Int32Array, ends: Int32Array, picked: readonly number[]): Picked {
   const turn: number[] = [];
   const token: number[] = [];

@@ -4,11 +4,11 @@ import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
-import { type CreditInput, creditInputs, type InputKind, isPerToken } from '../estimator/inputs.js';
+import { type CreditInput, creditInputs, type InputKind, readsTokens } from '../estimator/inputs.js';
 import type { SignalArrays } from '../estimator/plan.js';
 import type { Estimator } from '../estimator/types.js';
 import type { Level } from '../ops.js';
-import { packedTurns } from './packed.js';
+import { packedEnds, packedTurns } from './packed.js';
 import { checkSignals, type Signals } from './signals.js';
 
 /** One trajectory; null = no signal (NaN), so that JSON keeps it. */
@@ -37,7 +37,7 @@ export function rowsOf(
   first: Int32Array,
   inputs: ReadonlyMap<string, CreditInput>,
 ): CreditRows {
-  const ends = packedTurns(turns).ends;
+  const ends = packedEnds(turns);
   const carried = Array.from(inputs).filter(([path]) => arrays[path] !== undefined);
   const plain = (value: number) => (Number.isNaN(value) ? null : value);
   const tokensBefore = (k: number) => (k === 0 ? 0 : ends[k - 1]);
@@ -76,7 +76,7 @@ export function mergeRows(parts: readonly CreditRows[], estimator: Estimator): {
     trajectory: Int32Array.from(unique.flatMap((row, m) => row.index.map(() => m))),
     index: Int32Array.from(unique.flatMap((row) => row.index)),
   };
-  const perToken = isPerToken(estimator) || [...inputs.values()].some(({ level }) => level === 'token');
+  const perToken = readsTokens(estimator);
   const tokens = turns.tokens.reduce((sum, n) => sum + n, 0);
   const arrays = Array.from(inputs, ([path, { kind }]) => [path, arrayOf(unique, path, kind)]);
   const signals: Signals = {

@@ -9,8 +9,8 @@ import {
   type CreditInput,
   creditInputs,
   INPUT_NAMES,
-  isPerToken,
   lastTurnCarriesOutcome,
+  readsTokens,
   worksOnTurns,
 } from '../estimator/inputs.js';
 import type { SignalArrays } from '../estimator/plan.js';
@@ -85,7 +85,7 @@ export function readSignals(
   }
   const given = givenArrays(fields, logProbs, estimator);
   const inputs = creditInputs(estimator);
-  const perToken = isPerToken(estimator) || [...inputs.values()].some(({ level }) => level === 'token');
+  const perToken = readsTokens(estimator);
   const count = tokens ?? (perToken ? lengthOfTokens(given, inputs, layout) : 0);
   const lengths: Record<Level, number> = { sequence: groups.length, turn: turns.count, token: count };
   const arrays: Record<string, SignalArrays[string]> = {};

@@ -1,6 +1,7 @@
 /** Stages that are right each by itself and do not fit together. */
 import { InvalidInputError } from '../errors.js';
 import { creditInputs } from './inputs.js';
+import { differsWithinTrajectory } from './stages/channel.js';
 import { adaptOf, hasClipRange } from './stages/gate.js';
 import { readsRollout } from './stages/weights.js';
 import type { Estimator } from './types.js';
@@ -45,7 +46,7 @@ const CHECKS: readonly Check[] = [
       ? ['whiten.over', '"token": a channel is per token', '"turn"']
       : undefined,
   ({ channels, modulate, whiten }) => {
-    const finer = channels.some(({ signal, then }) => signal.level !== 'sequence' || then.kind === 'tree');
+    const finer = channels.some(differsWithinTrajectory);
     return whiten?.over === 'sequence' && (finer || modulate !== null)
       ? ['whiten.over', '"token" or "turn": advantages differ within a trajectory', '"sequence"']
       : undefined;
@@ -67,7 +68,7 @@ const CHECKS: readonly Check[] = [
   ({ channels, modulate, gate, ratio, weights }) => {
     if (gate.kind !== 'log-sum-exp') return undefined;
     if (modulate !== null) return ['modulate', 'null: the gate log-sum-exp labels whole trajectories', 'entropy'];
-    const finer = channels.findIndex(({ signal, then }) => signal.level !== 'sequence' || then.kind === 'tree');
+    const finer = channels.findIndex(differsWithinTrajectory);
     if (finer >= 0) {
       return [
         `channels[${finer}]`,

@@ -1,6 +1,6 @@
 /** An estimator in words: one short cell per stage, the same for every method, so that two can be read side by side. */
 
-import type { Channel } from './stages/channel.js';
+import { type Channel, comparesMembers } from './stages/channel.js';
 import type { Ratio } from './stages/ratio.js';
 import { nameOf } from './stages/signal.js';
 import type { Estimator } from './types.js';
@@ -56,9 +56,8 @@ function signalCell({ signal, use }: Channel): string {
 }
 
 /** Without any statistic nobody is compared, whatever the group. */
-function groupCell({ group, transform, center, scale }: Channel): string {
-  const compares = transform !== undefined || !['none', 'given'].includes(center.kind) || scale.kind !== 'none';
-  return compares ? phrase(group) : '';
+function groupCell(channel: Channel): string {
+  return comparesMembers(channel) ? phrase(channel.group) : '';
 }
 
 function normalizeCell({ transform, center, scale }: Channel): string {

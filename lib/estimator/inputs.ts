@@ -105,6 +105,11 @@ export function isPerToken({ channels }: Estimator): boolean {
   return channels.some(({ signal }) => signal.level === 'token');
 }
 
+/** Whether the credit asks where the loss tokens are: some channel or signal is per token. */
+export function readsTokens(estimator: Estimator): boolean {
+  return isPerToken(estimator) || [...creditInputs(estimator).values()].some(({ level }) => level === 'token');
+}
+
 /** Whether the trajectories' turns matter to credit: turns must be given. */
 export function worksOnTurns(estimator: Estimator): boolean {
   const { channels, combine, modulate } = estimator;

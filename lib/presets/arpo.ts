@@ -1,7 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
+import { type ClipOptions, GROUP_DEFAULTS, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
 
 export type ArpoOptions = ClipOptions &
   GroupOptions & {
@@ -20,7 +20,7 @@ export type ArpoOptions = ClipOptions &
  */
 export function arpo(options: ArpoOptions = {}): Estimator {
   const fields = new Fields(options, '');
-  const { channel, hint } = readGroupAdvantage(fields, { eps: 1e-6, singleton: 'zero' });
+  const { channel, hint } = readGroupAdvantage(fields, GROUP_DEFAULTS.paper);
   const hard = fields.oneOf('attribution', ['soft', 'hard'], 'soft') === 'hard';
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
   fields.end(hint);

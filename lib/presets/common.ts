@@ -54,11 +54,17 @@ export function readCompat<T extends object>(fields: Fields, defaults: Defaults<
 
 type LossStages = Pick<EstimatorInput, 'kl' | 'entropy' | 'weights' | 'aggregate'>;
 
-export function readLoss(fields: Fields, aggregate: Aggregate): LossStages {
-  // Checked with the whole estimator; here they are only passed on.
+/** Checked with the whole estimator; here, as below, they are only passed on. */
+export function readRegularizers(fields: Fields): Pick<EstimatorInput, 'kl' | 'entropy'> {
   return {
     kl: (fields.take('kl') ?? null) as KlInput | null,
     entropy: (fields.take('entropy') ?? null) as Entropy | null,
+  };
+}
+
+export function readLoss(fields: Fields, aggregate: Aggregate): LossStages {
+  return {
+    ...readRegularizers(fields),
     weights: (fields.take('weights') ?? []) as readonly WeightInput[],
     aggregate: readAggregate(fields, aggregate),
   };
@@ -150,7 +156,12 @@ export function readGroupAdvantage(
   const scale = fields.oneOf('scale', ['std', 'batch-std', 'none'], 'std');
   const eps = scale === 'none' ? undefined : fields.number('eps', { above: 0 }, defaults.eps);
   const channel = normalized('outcome', { scale, eps, singleton: readSingleton(fields, defaults.singleton) });
-  return { channel, hint: scale === 'none' ? 'eps has no effect with scale "none"' : '' };
+  return { channel, hint: epsHint(scale) };
+}
+
+/** What to say of an `eps` that is left over. */
+export function epsHint(scale: ScaleInput['kind']): string {
+  return scale === 'none' ? 'eps has no effect with scale "none"' : '';
 }
 
 /** Options of methods whose paper has REINFORCE's gradient and whose releases clip. */
@@ -161,14 +172,17 @@ export interface OptionalClipOptions extends LossOptions {
   dual?: number | null | undefined;
 }
 
+/** The gate and the loss stages, and what to say of a `dual` that is left over. */
 export function readPolicyGradient(
   fields: Fields,
   defaults: { clip: Clip | null; aggregate: Aggregate; dual: number | null },
-): LossStages & Pick<EstimatorInput, 'gate'> {
+): { loss: LossStages & Pick<EstimatorInput, 'gate'>; hint: string } {
   const given = fields.take('clip');
   const clip = (given === undefined ? defaults.clip : given) as Clip | null;
-  if (clip !== null) return readClippedLoss(fields, { ...defaults, clip });
-  return { gate: { kind: 'detached', low: 0, high: 0 }, ...readLoss(fields, defaults.aggregate) };
+  if (clip !== null) return { loss: readClippedLoss(fields, { ...defaults, clip }), hint: '' };
+  const gate = { kind: 'detached', low: 0, high: 0 } as const;
+  const hint = 'dual has no effect without a clip';
+  return { loss: { gate, ...readLoss(fields, defaults.aggregate) }, hint };
 }
 
 /** Options of methods with one reward per token. */
@@ -181,7 +195,11 @@ export interface TokenRewardOptions {
 
 export function readTokenRewards(fields: Fields): SignalInput {
   // Checked with the whole estimator; here they are only passed on.
-  const terms = (fields.take('rewards') ?? ['outcome']) as readonly Term[];
+  return penalized((fields.take('rewards') ?? ['outcome']) as readonly Term[], fields);
+}
+
+/** Terms per token, less the `klPenalty` of the options. */
+export function penalized(terms: readonly Term[], fields: Fields): SignalInput {
   const klPenalty = (fields.take('klPenalty') ?? null) as KlValueInput | null;
   return { level: 'token', terms, ...(klPenalty === null ? {} : { klPenalty }) };
 }

@@ -1,5 +1,7 @@
 /** What presets with a critic have in common: generalised advantage estimation over loss tokens, whitened or not. */
 import type { Fields } from '../check/fields.js';
+import type { ChannelInput } from '../estimator/stages/channel.js';
+import type { SignalInput } from '../estimator/stages/signal.js';
 import type { EstimatorInput } from '../estimator/types.js';
 import type { Bootstrap } from '../ops.js';
 import { readTokenRewards, TOKEN_WHITEN, type TokenRewardOptions } from './common.js';
@@ -31,15 +33,21 @@ export function readCritic(
   const gamma = fields.number('gamma', FRACTION, defaults.gamma);
   const lambda = fields.number('lambda', FRACTION, defaults.lambda);
   return {
-    channels: [
-      {
-        signal,
-        accumulate: { kind: 'gae', gamma, lambda, bootstrap },
-        group: { kind: 'batch' },
-        center: { kind: 'none' },
-        scale: { kind: 'none' },
-      },
-    ],
+    channels: [criticChannel(signal, { gamma, lambda, bootstrap })],
     whiten: fields.boolean('whiten', defaults.whiten) ? TOKEN_WHITEN : null,
+  };
+}
+
+/** GAE, with nobody compared. */
+export function criticChannel(
+  signal: SignalInput,
+  gae: { gamma: number; lambda: number; bootstrap: Exclude<Bootstrap, 'outcome'> },
+): ChannelInput {
+  return {
+    signal,
+    accumulate: { kind: 'gae', ...gae },
+    group: { kind: 'batch' },
+    center: { kind: 'none' },
+    scale: { kind: 'none' },
   };
 }

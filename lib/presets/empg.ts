@@ -1,7 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
+import { type ClipOptions, GROUP_DEFAULTS, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
 
 export type EmpgOptions = ClipOptions &
   GroupOptions & {
@@ -26,7 +26,7 @@ export type EmpgOptions = ClipOptions &
  */
 export function empg(options: EmpgOptions = {}): Estimator {
   const fields = new Fields(options, '');
-  const { channel, hint } = readGroupAdvantage(fields, { eps: 1e-6, singleton: 'zero' });
+  const { channel, hint } = readGroupAdvantage(fields, GROUP_DEFAULTS.paper);
   const decay = fields.number('decay', { min: 0 }, 1);
   const bonus = fields.number('bonus', {}, 0.1);
   const bonusDecay = fields.number('bonusDecay', { min: 0 }, 1);

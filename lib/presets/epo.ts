@@ -1,7 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
+import { type ClipOptions, GROUP_DEFAULTS, type GroupOptions, readClippedLoss, readGroupAdvantage } from './common.js';
 
 export type EpoOptions = ClipOptions & GroupOptions;
 
@@ -17,7 +17,7 @@ export type EpoOptions = ClipOptions & GroupOptions;
  */
 export function epo(options: EpoOptions = {}): Estimator {
   const fields = new Fields(options, '');
-  const { channel, hint } = readGroupAdvantage(fields, { eps: 1e-6, singleton: 'zero' });
+  const { channel, hint } = readGroupAdvantage(fields, GROUP_DEFAULTS.paper);
   const entropy = fields.has('entropy') ? {} : { entropy: { coef: 1e-3 } };
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
   fields.end(hint);

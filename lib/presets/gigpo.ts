@@ -2,7 +2,7 @@ import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { ScaleInput } from '../estimator/stages/normalize.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, readClippedLoss } from './common.js';
+import { type ClipOptions, epsHint, readClippedLoss } from './common.js';
 
 export interface GigpoOptions extends ClipOptions {
   /** Weight of the step part. Default 1. */
@@ -37,7 +37,7 @@ export function gigpo(options: GigpoOptions = {}): Estimator {
     kind === 'none' ? { kind } : { kind, ddof: 1, eps: fields.number('eps', { above: 0 }, 1e-6) };
   const perStep = fields.oneOf('statistics', ['trajectory', 'step'], 'trajectory') === 'step';
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
-  fields.end(kind === 'none' ? 'eps has no effect with scale "none"' : '');
+  fields.end(epsHint(kind));
   return estimator({
     name: 'gigpo',
     channels: [

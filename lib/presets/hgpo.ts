@@ -1,7 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, readClippedLoss } from './common.js';
+import { type ClipOptions, epsHint, readClippedLoss } from './common.js';
 
 export interface HgpoOptions extends ClipOptions {
   /** Longest history K, in observations before the current one: K + 1 levels. Default 2, at most 7. */
@@ -36,7 +36,7 @@ export function hgpo(options: HgpoOptions = {}): Estimator {
   const scale = fields.oneOf('scale', ['std', 'none'], 'std');
   const eps = scale === 'none' ? 0 : fields.number('eps', { above: 0 }, 1e-6);
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
-  fields.end(scale === 'none' ? 'eps has no effect with scale "none"' : '');
+  fields.end(epsHint(scale));
   return estimator({
     name: 'hgpo',
     channels: Array.from({ length: history + 1 }, (_, level) => ({

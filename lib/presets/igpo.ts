@@ -1,7 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, readClippedLoss, readSingleton, type SingletonOption } from './common.js';
+import { type ClipOptions, epsHint, readClippedLoss, readSingleton, type SingletonOption } from './common.js';
 
 export interface IgpoOptions extends ClipOptions, SingletonOption {
   /** Discount per token within a turn. Default 0.5. */
@@ -34,7 +34,7 @@ export function igpo(options: IgpoOptions = {}): Estimator {
   const eps = scale === 'none' ? 0 : fields.number('eps', { above: 0 }, 1e-6);
   const singleton = readSingleton(fields, 'zero');
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
-  fields.end(scale === 'none' ? 'eps has no effect with scale "none"' : '');
+  fields.end(epsHint(scale));
   return estimator({
     name: 'igpo',
     channels: [

@@ -35,8 +35,8 @@ export function opo(options: OpoOptions = {}): Estimator {
   const fields = new Fields(options, '');
   const defaults = readCompat(fields, DEFAULTS);
   const singleton = readSingleton(fields, defaults.singleton);
-  const loss = readPolicyGradient(fields, defaults);
-  fields.end(loss.gate.kind === 'detached' ? 'dual has no effect without a clip' : '');
+  const { loss, hint } = readPolicyGradient(fields, defaults);
+  fields.end(hint);
   return estimator({
     name: 'opo',
     channels: [

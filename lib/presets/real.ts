@@ -1,8 +1,7 @@
 import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
-import type { KlInput } from '../estimator/stages/kl.js';
-import type { Entropy, Estimator } from '../estimator/types.js';
-import { type LossOptions, normalized } from './common.js';
+import type { Estimator } from '../estimator/types.js';
+import { type LossOptions, normalized, readRegularizers } from './common.js';
 
 export interface RealOptions extends Pick<LossOptions, 'kl' | 'entropy'> {
   /** Default 0.5. */
@@ -22,17 +21,15 @@ export interface RealOptions extends Pick<LossOptions, 'kl' | 'entropy'> {
 export function real(options: RealOptions = {}): Estimator {
   const fields = new Fields(options, '');
   const temperature = fields.number('temperature', { above: 0 }, 0.5);
-  // Checked with the whole estimator; weights and other aggregations do not exist with this gate.
-  const kl = (fields.take('kl') ?? null) as KlInput | null;
-  const entropy = (fields.take('entropy') ?? null) as Entropy | null;
+  // Weights and other aggregations do not exist with this gate.
+  const regularizers = readRegularizers(fields);
   fields.end();
   return estimator({
     name: 'real',
     channels: [normalized('outcome', { scale: 'none', singleton: 'zero' })],
     ratio: { level: 'sequence', form: 'true' },
     gate: { kind: 'log-sum-exp', temperature },
-    kl,
-    entropy,
+    ...regularizers,
     aggregate: 'prompt-mean',
   });
 }

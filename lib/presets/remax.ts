@@ -30,8 +30,8 @@ const DEFAULTS: Defaults<{ clip: Clip | null; dual: number | null; aggregate: Ag
  */
 export function remax(options: RemaxOptions = {}): Estimator {
   const fields = new Fields(options, '');
-  const loss = readPolicyGradient(fields, readCompat(fields, DEFAULTS));
-  fields.end(loss.gate.kind === 'detached' ? 'dual has no effect without a clip' : '');
+  const { loss, hint } = readPolicyGradient(fields, readCompat(fields, DEFAULTS));
+  fields.end(hint);
   return estimator({
     name: 'remax',
     channels: [{ signal: 'outcome', group: { kind: 'prompt' }, center: { kind: 'given' }, scale: { kind: 'none' } }],

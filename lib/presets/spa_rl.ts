@@ -2,7 +2,8 @@ import { Fields } from '../check/fields.js';
 import { estimator } from '../estimator/estimator.js';
 import type { KlValueInput } from '../estimator/stages/kl.js';
 import type { Estimator } from '../estimator/types.js';
-import { type ClipOptions, readClippedLoss, TOKEN_WHITEN } from './common.js';
+import { type ClipOptions, penalized, readClippedLoss, TOKEN_WHITEN } from './common.js';
+import { criticChannel } from './critic.js';
 
 export interface SpaRlOptions extends ClipOptions {
   /** Discount over later tokens. Default 1. */
@@ -29,20 +30,12 @@ export function spaRl(options: SpaRlOptions = {}): Estimator {
   const fields = new Fields(options, '');
   const gamma = fields.number('gamma', { min: 0, max: 1 }, 1);
   const lambda = fields.number('lambda', { min: 0, max: 1 }, 0.95);
-  const klPenalty = (fields.take('klPenalty') ?? null) as KlValueInput | null;
+  const signal = penalized(['turn-reward'], fields);
   const loss = readClippedLoss(fields, { clip: [0.2, 0.2], aggregate: 'token-mean' });
   fields.end();
   return estimator({
     name: 'spa-rl',
-    channels: [
-      {
-        signal: { level: 'token', terms: ['turn-reward'], ...(klPenalty === null ? {} : { klPenalty }) },
-        accumulate: { kind: 'gae', gamma, lambda },
-        group: { kind: 'batch' },
-        center: { kind: 'none' },
-        scale: { kind: 'none' },
-      },
-    ],
+    channels: [criticChannel(signal, { gamma, lambda, bootstrap: 'zero' })],
     whiten: TOKEN_WHITEN,
     ...loss,
   });

@@ -3,30 +3,12 @@
  * Weights, sums, clipped tokens, bonus, coupled gate: surrogate_stages.test.ts. Derivatives: gradients.test.ts.
  */
 import { describe, expect, test } from 'vitest';
-import type { GateArgs, KlArgs, MetricSlot, RatioArgs, SurrogateArgs, WeightArgs } from '../../lib/ops.js';
-import { GATE, NO_KL, RATIO, WEIGHT } from '../support/records.mjs';
+import type { KlArgs, MetricSlot, RatioArgs, SurrogateArgs, WeightArgs } from '../../lib/ops.js';
+import { NO_KL, WEIGHT } from '../support/records.mjs';
 import { lossOf, metric, ops, random, surrogateArgs, turnsOf } from './fixtures.js';
+import { f32, f64, gate, logProbs, logRatios, OK, oldLogProbs, ratio, run, turns } from './small_batch.js';
 
 const { NaN: NONE, POSITIVE_INFINITY: INF, NEGATIVE_INFINITY } = Number;
-const OK = { code: 'ok', position: -1 };
-const f32 = (...values: number[]) => Float32Array.from(values);
-const f64 = (...values: number[]) => Float64Array.from(values);
-
-/** Trajectory 0: turns of 2 and 1 tokens; trajectory 1: one turn of 3. */
-const turns = turnsOf([[2, 1], [3]]);
-// Old log-probs -1 everywhere, so that these are the log-ratios plus -1, exact in float32.
-const logRatios = [0.5, -0.25, 0.125, -0.5, 0, 0.25];
-const logProbs = Float32Array.from(logRatios, (x) => x - 1);
-const oldLogProbs = new Float32Array(6).fill(-1);
-
-const ratio = (given: Partial<RatioArgs>): RatioArgs => ({ ...RATIO, ...given });
-const gate = (given: Partial<GateArgs>): GateArgs => ({ ...GATE, ...given });
-
-function run(given: Partial<SurrogateArgs> = {}): SurrogateArgs {
-  const args = surrogateArgs({ logProbs, oldLogProbs, turns, advantages: f64(1, 2, -1), ...given });
-  expect(ops.surrogate(args)).toEqual(OK);
-  return args;
-}
 
 /** Every metric but the named ones, as bits would compare. */
 function metricsOf(args: SurrogateArgs): number[] {

@@ -83,8 +83,8 @@ export function readChannel(value: unknown, path: string): Channel {
   const scale = fields.object('scale', readScale);
   const transform = fields.has('transform') ? { transform: fields.oneOf('transform', ['rank-gauss']) } : {};
   // Without any statistic nobody is compared: a group of one is like any other.
-  const compared = !['none', 'given'].includes(center.kind) || scale.kind !== 'none' || fields.has('transform');
-  const group = fields.object('group', (f) => readGroup(f, level, compared ? 'zero' : 'raw'));
+  const alone = comparesMembers({ ...transform, center, scale }) ? 'zero' : 'raw';
+  const group = fields.object('group', (f) => readGroup(f, level, alone));
   const then: Then = fields.has('then') ? fields.object('then', (f) => readThen(f, level)) : { kind: 'none' };
   const positive = (name: string) => (f: Fields) => f.number(name, { above: 0 });
   const channel: Channel = {
@@ -109,6 +109,20 @@ function readWeight(fields: Fields): ChannelWeight {
   const value = fields.take('weight');
   if (typeof value !== 'object' || value === null) return fields.number('weight', {}, 1);
   return fields.object('weight', (f) => ({ inner: f.number('inner', {}), last: f.number('last', {}) }));
+}
+
+/** Whether any statistic of the group is used. */
+export function comparesMembers({
+  transform,
+  center,
+  scale,
+}: Pick<Channel, 'transform' | 'center' | 'scale'>): boolean {
+  return transform !== undefined || !['none', 'given'].includes(center.kind) || scale.kind !== 'none';
+}
+
+/** Whether the channel's value may differ between the turns of a trajectory. */
+export function differsWithinTrajectory({ signal, then }: Channel): boolean {
+  return signal.level !== 'sequence' || then.kind === 'tree';
 }
 
 /** Stages that are right by themselves and say nothing together. */
