@@ -69,8 +69,7 @@ bool runsFused(const PolicyLoss& args) {
   if (anyOverlap({gather.logProbs, gather.logSumExp, gather.entropy},
                  {surrogate.oldLogProbs, surrogate.rolloutLogProbs, surrogate.tokenWeights}))
     return false;
-  const size_t segments = (gather.logits.width + kSegmentColumns - 1) / kSegmentColumns;
-  return !splitRows(ThreadPool::instance(), gather.targets.size, segments);
+  return !splitRows(ThreadPool::instance(), gather.targets.size, segmentCount(gather.logits.width));
 }
 
 class FusedStep {

@@ -20,8 +20,6 @@ namespace turnwise::cpu {
 
 namespace {
 
-constexpr double kLn2 = 0.6931471805599453;
-
 /// Both ranges as one. Always called in column order: its result depends on it in the last place.
 SegmentSum merge(const SegmentSum& left, const SegmentSum& right, double temperature) {
   const bool leftIsLarger = !(left.max < right.max);
@@ -67,7 +65,7 @@ ForwardPass::ForwardPass(const GatherLogProbs& args, const RowKernels& kernels, 
       forGradient_(forGradient) {}
 
 size_t ForwardPass::segments() const {
-  return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns;
+  return segmentCount(args_.logits.width);
 }
 
 SegmentSum ForwardPass::segment(size_t n, size_t s) const {

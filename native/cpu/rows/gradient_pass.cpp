@@ -22,9 +22,6 @@ namespace turnwise::cpu {
 
 namespace {
 
-constexpr double kLn2 = 0.6931471805599453;
-constexpr double kLog2E = 1.4426950408889634;
-
 /// The logit whose probability would be 1.
 float nearestLogit(const RowScale& scale, double logSumExp) {
   return static_cast<float>(std::clamp<double>(logSumExp * scale.temperature, -FLT_MAX, FLT_MAX));
@@ -107,7 +104,7 @@ GradientPass::GradientPass(const LogitsGradient& args, const RowKernels& kernels
     : args_(args), scale_(args.temperature), kernels_(kernels) {}
 
 size_t GradientPass::segments() const {
-  return (args_.logits.width + kSegmentColumns - 1) / kSegmentColumns;
+  return segmentCount(args_.logits.width);
 }
 
 void GradientPass::row(size_t n, bool hot) {

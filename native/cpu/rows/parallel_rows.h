@@ -7,6 +7,11 @@
 
 namespace turnwise::cpu {
 
+/// Column segments of a row.
+inline size_t segmentCount(size_t width) {
+  return (width + kSegmentColumns - 1) / kSegmentColumns;
+}
+
 /// Rows, of `count`, that make one piece of work: neighbours, because what is prefetched past a row's end is the next
 /// one.
 inline size_t rowsPerChunk(const ThreadPool& pool, const ConstRows& rows, size_t count) {

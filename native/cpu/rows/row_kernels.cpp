@@ -6,11 +6,6 @@
 
 namespace turnwise::cpu {
 
-namespace {
-constexpr double kLn2 = 0.6931471805599453;
-constexpr double kLog2E = 1.4426950408889634;
-}  // namespace
-
 RowScale::RowScale(double t) : temperature(t), perUnit(kLog2E / t), k(static_cast<float>(perUnit)) {
   // 16 significant bits: times an integer of 8 bits it is exact.
   stepHigh = floatOf(bitsOf(static_cast<float>(kLn2 * t)) & 0xffffff00u);

@@ -9,6 +9,9 @@
 
 namespace turnwise::cpu {
 
+constexpr double kLn2 = 0.6931471805599453;
+constexpr double kLog2E = 1.4426950408889634;
+
 /// What depends on the temperature alone.
 struct RowScale {
   explicit RowScale(double temperature);
