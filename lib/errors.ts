@@ -15,10 +15,11 @@ export type InvalidInputCode =
   | 'ERR_DETACHED'
   | 'ERR_BORROWED_BUFFER'
   | 'ERR_OVERLAP'
+  | 'ERR_DEVICE'
   | 'ERR_DISPOSED';
 
 /** Stable codes of `BackendError`. */
-export type BackendCode = 'ERR_BACKEND_UNAVAILABLE' | 'ERR_OUT_OF_MEMORY' | 'ERR_INTERNAL';
+export type BackendCode = 'ERR_BACKEND_UNAVAILABLE' | 'ERR_OUT_OF_MEMORY' | 'ERR_CUDA' | 'ERR_INTERNAL';
 
 export interface InvalidInput {
   code: InvalidInputCode;

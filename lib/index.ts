@@ -22,6 +22,7 @@ export {
   type SegmentTurnsInput,
   type SegmentTurnsOptions,
   segmentTurns,
+  type TurnSources,
   type Turns,
 } from './data/turns.js';
 export { type BackendCode, BackendError, type InvalidInputCode, InvalidInputError } from './errors.js';
@@ -40,7 +41,7 @@ export {
   gatherLogProbs,
   gatherLogProbsSync,
 } from './loss/gather_log_probs.js';
-export type { Logits } from './loss/logits.js';
+export type { DeviceLogits, Logits } from './loss/logits.js';
 export type { Metrics } from './loss/metrics.js';
 export type { AsyncOptions, CallOptions } from './loss/options.js';
 export {

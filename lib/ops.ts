@@ -35,7 +35,10 @@ export type StatusCode =
   | 'mask-outside-turn'
   | 'group-of-one'
   | 'tree-broken'
-  | 'out-of-memory';
+  | 'turn-count'
+  | 'out-of-memory'
+  | 'device-error'
+  | 'device-lost';
 
 /** How an op ended; `position` is the first offending row, token, turn or span (-1: none). */
 export interface Status {
@@ -124,6 +127,7 @@ export const METRIC_SLOTS = [
   'klSum',
   'entropySum',
   'nonFinite',
+  'largestCoefficient',
 ] as const;
 export type MetricSlot = (typeof METRIC_SLOTS)[number];
 
@@ -263,6 +267,7 @@ export interface SegmentTurnsArgs {
   trajectory: Int32Array;
   index: Int32Array;
   count: Int32Array;
+  effectiveMask: Uint8Array | null;
 }
 
 export interface GatherLogProbsArgs {
@@ -323,7 +328,7 @@ export interface SurrogateArgs {
   entropyCoef: number;
   aggregate: Aggregate;
   horizon: number;
-  denominators: DenominatorsArgs;
+  denominators: DenominatorsArgs | null;
   nonFinite: NonFinite;
   coefficients: Float64Array;
   entropyCoefficients: Float64Array | null;
@@ -346,6 +351,7 @@ export interface LogitsGradientArgs {
 }
 
 export interface PolicyLossArgs {
+  segment: SegmentTurnsArgs | null;
   statistics: TurnStatisticsArgs | null;
   gather: GatherLogProbsArgs;
   surrogate: SurrogateArgs;

@@ -30,16 +30,35 @@ TURNWISE_OPS(TURNWISE_DECLARE_OP)
 }
 #undef TURNWISE_DECLARE_OP
 
+/// Memory that a backend's ops reach and the host does not.
+struct DeviceMemory {
+  /// Zeroed; ready for the ops when this returns.
+  Status (*allocate)(size_t bytes, void** data);
+  void (*release)(void* data);
+  Status (*toDevice)(void* to, const void* from, size_t bytes);
+  Status (*toHost)(void* to, const void* from, size_t bytes);
+  /// Whether all of [data, data + bytes) is memory of the device.
+  bool (*isDevice)(const void* data, size_t bytes);
+  /// Of an error code (StatusCode::deviceError), and of the device.
+  const char* (*errorName)(int64_t error);
+  const char* (*deviceName)();
+  /// Bytes that are free and that there are.
+  Status (*space)(size_t* free, size_t* total);
+};
+
 struct Backend {
   const char* name;
 #define TURNWISE_BACKEND_SLOT(Record, name) Status (*name)(const Record&, Context&);
   TURNWISE_OPS(TURNWISE_BACKEND_SLOT)
 #undef TURNWISE_BACKEND_SLOT
+  /// Null where ops work on host memory. A backend that has one takes host memory too, and copies.
+  const DeviceMemory* memory = nullptr;
 };
 
 /// The CPU backend; always there.
 const Backend& cpuBackend();
-/// The CUDA backend, or null; `*why` then says why in a sentence.
+/// The CUDA backend, or null; `*why` then says why in a sentence. The first call looks for a device, which loads the
+/// driver: milliseconds, and a process that forks afterwards cannot use it in the child.
 const Backend* cudaBackend(const char** why);
 
 }  // namespace turnwise

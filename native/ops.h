@@ -153,7 +153,8 @@ TURNWISE_RECORD(Denominators, TURNWISE_DENOMINATORS)
   F(View<int32_t>, tokens)                                                                                             \
   F(View<int32_t>, trajectory)                                                                                         \
   F(View<int32_t>, index)                                                                                              \
-  F(View<int32_t>, count) /* [1] */
+  F(View<int32_t>, count)         /* [1] */                                                                            \
+  F(View<uint8_t>, effectiveMask) /* [N] or null; 1 = in a turn and in the loss */
 TURNWISE_RECORD(SegmentTurns, TURNWISE_SEGMENT_TURNS)
 
 /// Log-prob of each target, log-sum-exp and entropy of each row, of softmax(logits / temperature).
@@ -212,7 +213,7 @@ TURNWISE_RECORD(TurnStatistics, TURNWISE_TURN_STATISTICS)
   F(View<const double>, tokenWeights)   /* [N] or null; weight given */                                                \
   F(View<const uint8_t>, actionMask)    /* [N] */                                                                      \
   F(Turns, turns)                                                                                                      \
-  F(View<const int32_t>, groups) /* [M] or null; gate log-sum-exp */                                                   \
+  F(View<const int32_t>, groups) /* [M] or null; gate log-sum-exp, prompts to be counted */                            \
   F(Level, advantageLevel)       /* turn: advantages, clipScale, ratioTargets are [K]; token: [N] */                   \
   F(View<const double>, advantages)                                                                                    \
   F(View<const double>, clipScale)    /* or null: 1 */                                                                 \
@@ -223,8 +224,8 @@ TURNWISE_RECORD(TurnStatistics, TURNWISE_TURN_STATISTICS)
   F(Kl, kl)                                                                                                            \
   F(double, entropyCoef) /* 0 = no bonus */                                                                            \
   F(Aggregate, aggregate)                                                                                              \
-  F(double, horizon) /* seq-mean-token-sum-norm only */                                                                \
-  F(Denominators, denominators)                                                                                        \
+  F(double, horizon)                   /* seq-mean-token-sum-norm only */                                              \
+  F(Maybe<Denominators>, denominators) /* null: counted from turns.tokens and groups; those of this batch alone */     \
   F(NonFinite, nonFinite)                                                                                              \
   F(View<double>, coefficients)        /* [N] dLoss/dLogProb */                                                        \
   F(View<double>, entropyCoefficients) /* [N] dLoss/dEntropy, or null: not wanted */                                   \
@@ -260,8 +261,10 @@ TURNWISE_RECORD(LogitsGradient, TURNWISE_LOGITS_GRADIENT)
 
 /// The fused step: the ops above on shared buffers (what one writes the next reads), in one call, logits read once and
 /// written once where the coefficient is known from the row (or the turn fits in cache).
-/// Equal to running them one after another, bit for bit.
+/// Equal to running them one after another, bit for bit. With `segment` its outputs are the turns and the mask of the
+/// other ops; turn-count where there are not exactly as many turns as the others have room for.
 #define TURNWISE_POLICY_LOSS(F)                                                                                        \
+  F(Maybe<SegmentTurns>, segment)      /* null: turns are given */                                                     \
   F(Maybe<TurnStatistics>, statistics) /* null: advantages are given */                                                \
   F(GatherLogProbs, gather)                                                                                            \
   F(Surrogate, surrogate)                                                                                              \

@@ -13,11 +13,15 @@
 
 namespace turnwise {
 
+/// Whose memory an array lies in. A backend is given none that it cannot reach.
+enum class Memory : int32_t { host, device };
+
 /// A borrowed array. An absent optional argument is an empty view with `data == nullptr`.
 template <class T>
 struct View {
   T* data = nullptr;
   size_t size = 0;
+  Memory memory = Memory::host;
   TURNWISE_HD T& operator[](size_t i) const { return data[i]; }
   TURNWISE_HD explicit operator bool() const { return data != nullptr; }
 };
@@ -29,15 +33,21 @@ TURNWISE_HD constexpr size_t sizeOf(DType dtype) {
   return dtype == DType::f32 ? 4 : 2;
 }
 
-/// A borrowed row-major matrix [count, width] of one dtype. Offsets are 64-bit: `count * width` may exceed 2^32.
+/// A borrowed row-major matrix [count, width] of one dtype, its rows `stride` elements apart (0: width). Offsets are
+/// 64-bit: `count * width` may exceed 2^32.
 template <class Byte>
 struct RowsOf {
   Byte* data = nullptr;
   DType dtype = DType::f32;
   size_t count = 0;
   size_t width = 0;
+  size_t stride = 0;
+  Memory memory = Memory::host;
   TURNWISE_HD explicit operator bool() const { return data != nullptr; }
-  TURNWISE_HD Byte* row(size_t n) const { return data + n * width * sizeOf(dtype); }
+  TURNWISE_HD size_t rowStride() const { return stride == 0 ? width : stride; }
+  TURNWISE_HD Byte* row(size_t n) const { return data + n * rowStride() * sizeOf(dtype); }
+  /// From the first element to the last.
+  TURNWISE_HD size_t bytes() const { return count == 0 ? 0 : ((count - 1) * rowStride() + width) * sizeOf(dtype); }
 };
 using ConstRows = RowsOf<const unsigned char>;
 using Rows = RowsOf<unsigned char>;

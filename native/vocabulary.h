@@ -22,7 +22,10 @@ namespace turnwise {
   E(maskOutsideTurn, "mask-outside-turn") /* a mask-1 token in no turn; position = token */                            \
   E(groupOfOne, "group-of-one")           /* singleton: 'throw'; position = entry of the channel */                    \
   E(treeBroken, "tree-broken")            /* a node with two parents or prompts; position = turn */                    \
-  E(outOfMemory, "out-of-memory")
+  E(turnCount, "turn-count")              /* fused segmentation found another number; position = that number */        \
+  E(outOfMemory, "out-of-memory")                                                                                      \
+  E(deviceError, "device-error") /* position = the error code of the device's runtime */                               \
+  E(deviceLost, "device-lost")   /* an earlier error broke the device's context; position = its code */
 TURNWISE_ENUM(StatusCode, TURNWISE_STATUS_CODE)
 
 #define TURNWISE_SEGMENT_BY(E)                                                                                         \
@@ -172,7 +175,8 @@ TURNWISE_ENUM(Aggregate, TURNWISE_AGGREGATE)
   E(oldKlK3Sum, "oldKlK3Sum") /* sum of exp(x) - 1 - x, x = current - old, per token */                                \
   E(klSum, "klSum")           /* sum of the KL estimator's value to refLogProbs */                                     \
   E(entropySum, "entropySum")                                                                                          \
-  E(nonFinite, "nonFinite") /* loss tokens with a non-finite log-prob (propagate) */
+  E(nonFinite, "nonFinite")                   /* loss tokens with a non-finite log-prob (propagate) */                 \
+  E(largestCoefficient, "largestCoefficient") /* of |dLoss/dLogProb|; 0 when there is no loss token */
 TURNWISE_ENUM(Metric, TURNWISE_METRIC)
 
 /// Slots of one channel's row of `TurnStatistics::groupStats`.

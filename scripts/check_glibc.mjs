@@ -5,9 +5,10 @@
  *
  * node scripts/check_glibc.mjs [file.node ...]      default: every glibc binary in prebuilds/
  */
-import { statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { readElf } from './elf.mjs';
 import { prebuilds, root } from './tree.mjs';
 
@@ -58,7 +59,9 @@ export function reportGlibc(paths) {
   for (const path of paths) {
     const { highest, problems } = checkGlibc(path);
     const versions = Object.entries(highest).map(([family, version]) => `${family}_${version}`);
-    console.log(`${relative(root, path)}: ${statSync(path).size} bytes, needs at most ${versions.sort().join(', ')}`);
+    const bytes = readFileSync(path);
+    const size = `${bytes.length} bytes (${gzipSync(bytes, { level: 9 }).length} in the tarball)`;
+    console.log(`${relative(root, path)}: ${size}, needs at most ${versions.sort().join(', ')}`);
     for (const problem of problems) console.error(`  too new: ${problem}`);
     isFine &&= problems.length === 0;
   }

@@ -41,7 +41,7 @@ export function checkoutFiles(pattern) {
  */
 export function sourceNewerThan(binary) {
   const written = statSync(binary).mtimeMs;
-  return ['native', 'cuda', 'binding.gyp', 'CMakeLists.txt']
+  return ['native', 'cuda', 'cmake', 'binding.gyp', 'CMakeLists.txt']
     .flatMap((path) => filesUnder(join(root, path)))
     .find((path) => statSync(path).mtimeMs > written);
 }

@@ -104,7 +104,7 @@ describe('policyLossSync beside a Credit', () => {
   });
 
   it('a turn ratio needs turns, from every source of credit', () => {
-    const { turns: _, ...noTurns } = arrays();
+    const { turns: _, actionMask: __, ...noTurns } = arrays();
     const batch = { ...noTurns, trajectoryOffsets, advantages: [1, 1, 1, 1], clipScale: [1, 1, 1, 1] };
     expect(() => policyLossSync(batch, a2tgpo())).toThrow(/turns: expected turns/);
   });

@@ -1,6 +1,6 @@
 import { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
-import { loadNative, nativeFailure } from './native.js';
+import { loadCuda, loadNative, nativeFailure } from './native.js';
 
 export interface Info {
   /** What `device: 'auto'` runs on host inputs. */
@@ -11,7 +11,13 @@ export interface Info {
   threads: number | null;
   /** Why the native add-on is not there; null when it is. */
   nativeUnavailable: string | null;
-  cuda: { available: boolean; reason: string | null };
+  /** `device` and `memory` (bytes) where it is available; otherwise `reason` says why it is not. */
+  cuda: {
+    available: boolean;
+    reason: string | null;
+    device: string | null;
+    memory: { free: number; total: number } | null;
+  };
 }
 
 /** What this installation runs on, and why something is missing. */
@@ -24,7 +30,7 @@ export function info(): Info {
       simd: null,
       threads: null,
       nativeUnavailable: reason,
-      cuda: { available: false, reason: 'the native add-on is not loaded' },
+      cuda: cudaInfo(),
     };
   }
   return {
@@ -32,8 +38,16 @@ export function info(): Info {
     simd: { target: native.simdTarget(), supported: native.simdTargets() },
     threads: native.getThreads(),
     nativeUnavailable: null,
-    cuda: { available: native.backends.cuda !== undefined, reason: native.cudaUnavailable },
+    cuda: cudaInfo(),
   };
+}
+
+function cudaInfo(): Info['cuda'] {
+  const cuda = loadCuda();
+  if (typeof cuda === 'string') return { available: false, reason: cuda, device: null, memory: null };
+  const { code, free, total } = cuda.memory.space();
+  const memory = code === 'ok' ? { free, total } : null;
+  return { available: true, reason: null, device: cuda.memory.deviceName(), memory };
 }
 
 export interface Configuration {

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-import type { AsyncOps, Ops } from '../ops.js';
+import type { AsyncOps, Ops, Status } from '../ops.js';
 
 /** A backend of the add-on (native/binding/op_exports.h). */
 export interface NativeBackend {
@@ -32,11 +32,41 @@ export interface NativeMemory {
   liveBytes(): number;
 }
 
+declare const opaque: unique symbol;
+
+/** Counted memory of a device. In an op's record it stands where a typed array of the same bytes would. */
+export interface DeviceBlock {
+  readonly [opaque]: never;
+}
+
+/** Memory of a device (native/binding/device_exports.h). Copies are of whole blocks, to and from arrays of as many bytes. */
+export interface NativeDeviceMemory {
+  /** Zeroed; no block where the status is not ok. */
+  allocate(bytes: number): Status & { readonly block?: DeviceBlock };
+  /** A block over somebody else's memory; null where that is not memory of the device. */
+  refer(address: bigint, bytes: number): DeviceBlock | null;
+  /** Gives the memory back as soon as no running op needs it. */
+  release(block: DeviceBlock): void;
+  toDevice(block: DeviceBlock, from: ArrayBufferView): Status;
+  toHost(block: DeviceBlock, to: ArrayBufferView): Status;
+  toDeviceAsync(block: DeviceBlock, from: ArrayBufferView): Promise<Status>;
+  toHostAsync(block: DeviceBlock, to: ArrayBufferView): Promise<Status>;
+  /** Of the position of a status "device-error". */
+  errorName(code: number): string;
+  deviceName(): string;
+  /** Bytes of the device's memory. */
+  space(): Status & { readonly free: number; readonly total: number };
+}
+
+export interface NativeDevice extends NativeBackend {
+  readonly memory: NativeDeviceMemory;
+}
+
 export interface NativeAddon {
   readonly schema: NativeSchema;
-  readonly backends: { readonly cpu: NativeBackend; readonly cuda?: NativeBackend };
-  /** Why there is no `backends.cuda`; null when there is one. */
-  readonly cudaUnavailable: string | null;
+  readonly backends: { readonly cpu: NativeBackend };
+  /** The CUDA backend, or why there is none. The first call looks for a device. */
+  cuda(): NativeDevice | string;
   readonly memory: NativeMemory;
   getThreads(): number;
   setThreads(count: number): void;
@@ -56,6 +86,14 @@ let failure = '';
 export function loadNative(): NativeAddon | null {
   if (addon === undefined) addon = tryLoad();
   return addon;
+}
+
+let cuda: NativeDevice | string | undefined;
+
+/** The CUDA backend, or why there is none. Never throws. */
+export function loadCuda(): NativeDevice | string {
+  cuda ??= loadNative()?.cuda() ?? `the native add-on is not loaded: ${nativeFailure()}`;
+  return cuda;
 }
 
 /** Why `loadNative` returned null, with what to do about it; empty when it did not. */
@@ -80,7 +118,7 @@ function tryLoad(): NativeAddon | null {
 
 /** A binary left over from another version of this package would fail later, and less clearly. */
 function checkComplete(loaded: unknown): asserts loaded is NativeAddon {
-  const expected = ['schema', 'backends', 'memory', 'getThreads', 'simdTarget'];
+  const expected = ['schema', 'backends', 'cuda', 'memory', 'getThreads', 'simdTarget'];
   const missing = expected.filter((name) => typeof loaded !== 'object' || loaded === null || !(name in loaded));
   if (missing.length > 0) throw new Error(`the native binary is of another version (it has no ${missing.join(', ')})`);
 }

@@ -13,7 +13,7 @@ export function assignCredit(
   custom: Custom,
 ): CreditValues & { statistics: TurnStatisticsArgs } {
   checkCustom(estimator, custom);
-  const statistics = turnStatisticsArgs(signals, estimator);
+  const { args: statistics } = turnStatisticsArgs(signals, estimator);
   const status = backend.ops.turnStatistics(statistics);
   if (status.code !== 'ok') throw statisticsError(status, backend.name);
   checkFiniteCredit(statistics);

@@ -2,6 +2,7 @@ import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import type { Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
+import { countDenominators as count } from '../reference/ops/count_denominators.js';
 
 /**
  * What losses are averaged over: exact counts over everything that shares one optimiser step. Plain JSON; those of several
@@ -23,22 +24,7 @@ export type DenominatorsInput = Omit<Denominators, 'prompts'> & Partial<Pick<Den
 
 /** @param groups [M] prompt of each trajectory, where known */
 export function countDenominators(turns: Turns, groups: Int32Array | null): Denominators {
-  const prompts = new Set<number>();
-  let tokens = 0;
-  let withTokens = 0;
-  let sequences = 0;
-  let last = -1;
-  for (let k = 0; k < turns.count; k++) {
-    if (turns.tokens[k] === 0) continue;
-    tokens += turns.tokens[k];
-    withTokens++;
-    if (turns.trajectory[k] !== last) {
-      sequences++;
-      if (groups) prompts.add(groups[turns.trajectory[k]]);
-    }
-    last = turns.trajectory[k];
-  }
-  return Object.freeze({ tokens, turns: withTokens, sequences, prompts: prompts.size });
+  return Object.freeze(count(turns, groups));
 }
 
 /**

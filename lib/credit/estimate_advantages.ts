@@ -13,7 +13,7 @@ import { type CustomFunctions, readCustom } from './custom.js';
 import { countDenominators } from './denominators.js';
 import { packSignals } from './packed.js';
 import { type CreditRows, mergeRows } from './rows.js';
-import { type CreditSignals, readSignals, refuseUnused, type Signals } from './signals.js';
+import { type CreditSignals, checkSignals, readSignals, refuseUnused, type Signals, signalsOnHost } from './signals.js';
 import { groupStats } from './turn_statistics.js';
 
 export interface EstimateAdvantagesInput extends CreditSignals {
@@ -50,7 +50,8 @@ function estimate(
   const layout = readLayout(fields, undefined);
   const logProbs = { oldLogProbs: fields.take('oldLogProbs'), refLogProbs: fields.take('refLogProbs') };
   for (const [path, value] of Object.entries(logProbs)) refuseUnused(path, value, checked);
-  const signals = readSignals(fields, checked, layout, undefined, logProbs);
+  const signals = signalsOnHost(readSignals(fields, checked, layout, undefined, logProbs));
+  checkSignals(signals, checked);
   const rawIds = fields.take('trajectoryIds');
   fields.end();
   const ids = rawIds === undefined ? positions(signals.groups.length) : readIds(rawIds, signals.groups.length);

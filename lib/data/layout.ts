@@ -1,8 +1,11 @@
-import { mask as readMask, offsets as readOffsets } from '../check/arrays.js';
+import { offsets as readOffsets } from '../check/arrays.js';
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import type { TurnsArgs } from '../ops.js';
+import { type Column, isOnDevice, isOnHost, lengthOf, onHost } from '../tensor/column.js';
+import type { TensorDevice } from '../tensor/tensor.js';
 import { readTurns } from './read_turns.js';
+import { readMaskOf } from './turn_source.js';
 import type { Turns } from './turns.js';
 
 /** Where the tokens of a batch are: its turns, and which tokens count. */
@@ -11,38 +14,62 @@ export interface Layout {
   /** Whether the caller gave turns (or each trajectory was taken as one). */
   explicitTurns: boolean;
   /** [M+1], where given. */
-  trajectoryOffsets: Int32Array | null;
-  /** [N] as given, checked against the turns; null = every token of a turn counts. */
-  actionMask: Uint8Array | null;
+  trajectoryOffsets: Column<'int32'> | null;
+  /** [N] as given, checked against the turns where it can be looked at; null = every token of a turn counts. */
+  actionMask: Column<'u8'> | null;
+}
+
+interface Given {
+  /** Where the batch is. Default 'cpu'. */
+  at?: TensorDevice;
+  /** Trajectories may be left out too: then all tokens are one. */
+  whole?: boolean;
 }
 
 /**
  * Reads `turns`, `trajectoryOffsets` and `actionMask` of a batch and holds them against each other. Without turns each trajectory
- * is one turn; `whole` allows leaving out the trajectories too (then all tokens are one).
+ * is one turn.
  */
-export function readLayout(fields: Fields, tokens: number | undefined, whole = false): Layout {
+export function readLayout(
+  fields: Fields,
+  tokens: number | undefined,
+  { at = 'cpu', whole = false }: Given = {},
+): Layout {
   const rawTurns = fields.take('turns');
   const rawOffsets = fields.take('trajectoryOffsets');
   const rawMask = fields.take('actionMask');
   const explicitTurns = rawTurns !== undefined;
-  const actionMask = rawMask === undefined ? null : readMask(rawMask, 'actionMask', tokens);
-  const count = tokens ?? actionMask?.length;
-  const trajectoryOffsets = rawOffsets === undefined ? null : readOffsets(rawOffsets, 'trajectoryOffsets', count);
+  const actionMask = rawMask === undefined ? null : readMaskOf(rawMask, at, tokens);
+  const count = tokens ?? (actionMask ? lengthOf(actionMask) : undefined);
+  const trajectoryOffsets = rawOffsets === undefined ? null : readHostOffsets(rawOffsets, count);
   if (!explicitTurns) {
     const offsets = trajectoryOffsets ?? (whole && count !== undefined ? Int32Array.of(0, count) : null);
     if (offsets === null) {
       const expected = 'turns (from segmentTurns), or trajectoryOffsets to take each trajectory as one turn';
       throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
     }
-    return { turns: trajectoriesAsTurns(offsets, actionMask), explicitTurns, trajectoryOffsets, actionMask };
+    const turns = trajectoriesAsTurns(offsets, actionMask && onHost(actionMask));
+    return { turns, explicitTurns, trajectoryOffsets, actionMask };
   }
   const turns = readTurns(rawTurns, 'turns', {
     ...(count === undefined ? {} : { tokens: count }),
     ...(trajectoryOffsets === null ? {} : { trajectories: trajectoryOffsets.length - 1 }),
   });
   if (trajectoryOffsets) checkInsideTrajectories(turns, trajectoryOffsets);
-  if (actionMask) checkMask(turns, actionMask);
+  if (actionMask && isOnHost(actionMask)) checkMask(turns, actionMask);
   return { turns, explicitTurns, trajectoryOffsets, actionMask };
+}
+
+/** Offsets that turns are held against, or made of. */
+export function readHostOffsets(value: unknown, tokens: number | undefined): Int32Array {
+  if (!isOnDevice(value)) return readOffsets(value, 'trajectoryOffsets', tokens);
+  const expected = 'host memory [M+1]: turns are held against it, or made of it';
+  throw new InvalidInputError({
+    code: 'ERR_DEVICE',
+    path: 'trajectoryOffsets',
+    expected,
+    received: 'a tensor on cuda',
+  });
 }
 
 /** The op record of turns. */
@@ -58,7 +85,7 @@ export function requireTurns({ explicitTurns }: Layout, estimatorName: string): 
 }
 
 /** [N] 1 = the token lies in a turn and counts in the loss: what ops call actionMask. */
-export function effectiveMask({ turns, actionMask }: Layout, tokens: number): Uint8Array {
+export function effectiveMask({ turns, actionMask }: Layout, tokens: number): Column<'u8'> {
   if (actionMask) return actionMask;
   const mask = new Uint8Array(tokens);
   for (let k = 0; k < turns.count; k++) {
@@ -104,7 +131,7 @@ function checkInsideTrajectories(turns: Turns, offsets: Int32Array): void {
 }
 
 /** The mask must be the one that the turns were made with: same counts, nothing outside. */
-function checkMask(turns: Turns, mask: Uint8Array): void {
+export function checkMask(turns: Turns, mask: Uint8Array): void {
   let outside = 0;
   for (let k = 0; k <= turns.count; k++) {
     const start = k < turns.count ? turns.starts[k] : mask.length;

@@ -1,5 +1,6 @@
 /** From an estimator (stages, unions, null = off) to the flat records that ops take. */
 import type { Level, SurrogateArgs, TurnStatisticsArgs } from '../ops.js';
+import { type Column, operand } from '../tensor/column.js';
 import { isPerToken, pathOf } from './inputs.js';
 import { aggregateArgs } from './stages/aggregate.js';
 import { type Channel, channelArgs, termOf } from './stages/channel.js';
@@ -17,8 +18,10 @@ type CreditPlan = Pick<
 
 /** The arrays of a batch by path (`creditInputs`). */
 export type SignalArrays = Readonly<Record<string, Float64Array | Float32Array | Int32Array | Uint8Array>>;
+/** The same where they may be on a device. */
+export type SignalColumns = Readonly<Record<string, Column<'f64' | 'f32' | 'int32' | 'u8'>>>;
 
-export function creditPlan(estimator: Estimator, arrays: SignalArrays): CreditPlan {
+export function creditPlan(estimator: Estimator, arrays: SignalColumns): CreditPlan {
   const { channels, combine, modulate, whiten, gate } = estimator;
   const adapt = adaptOf(gate);
   // Without an adaptive clip range the first channel finer than a trajectory is the one worth looking at.
@@ -35,19 +38,19 @@ export function creditPlan(estimator: Estimator, arrays: SignalArrays): CreditPl
   };
 }
 
-function arraysOf(channel: Channel, arrays: SignalArrays) {
+function arraysOf(channel: Channel, arrays: SignalColumns) {
   const of = (level: Level) => {
     const term = termOf(channel, level);
-    return term === undefined ? null : (arrays[pathOf(term)] as Float64Array);
+    return term === undefined ? null : (operand(arrays[pathOf(term)]) as Float64Array);
   };
   const { accumulate, center, group } = channel;
   return {
     trajectorySignal: of('sequence'),
     turnSignal: of('turn'),
     tokenSignal: of('token'),
-    values: accumulate?.kind === 'gae' ? (arrays.values as Float64Array) : null,
-    baseline: center.kind === 'given' ? (arrays.baseline as Float64Array) : null,
-    keys: group.kind === 'prompt-key' ? (arrays[`keys.${group.key}`] as Int32Array) : null,
+    values: accumulate?.kind === 'gae' ? (operand(arrays.values) as Float64Array) : null,
+    baseline: center.kind === 'given' ? (operand(arrays.baseline) as Float64Array) : null,
+    keys: group.kind === 'prompt-key' ? (operand(arrays[`keys.${group.key}`]) as Int32Array) : null,
   };
 }
 

@@ -12,27 +12,37 @@ import {
   readDenominators,
 } from '../credit/denominators.js';
 import { lossTokens, packSignals } from '../credit/packed.js';
-import { type CreditSignals, type RolloutLogProbs, readSignals, type Signals } from '../credit/signals.js';
+import {
+  type BatchSignals,
+  type CreditSignals,
+  checkSignals,
+  type RolloutLogProbs,
+  readSignals,
+  signalsOnHost,
+} from '../credit/signals.js';
 import { type GroupStats, groupStats, turnStatisticsArgs } from '../credit/turn_statistics.js';
-import type { Layout } from '../data/layout.js';
 import { InvalidInputError } from '../errors.js';
 import { creditInputs, isPerToken } from '../estimator/inputs.js';
 import { adaptOf, hasClipRange } from '../estimator/stages/gate.js';
 import type { Estimator } from '../estimator/types.js';
 import type { Backend, TurnStatisticsArgs } from '../ops.js';
+import { type Column, isOnHost, lengthOf, type OnDevice, onHost, readColumn } from '../tensor/column.js';
+import type { TensorDevice } from '../tensor/tensor.js';
+import type { Workspace } from '../tensor/workspace.js';
+import type { BatchLayout } from './batch_layout.js';
 import { keepAll } from './logits.js';
 
 /** Where the credit comes from: exactly one of the three. */
-export type CreditSource =
-  | ({ credit?: never; advantages?: never; denominators?: DenominatorsInput | undefined } & CreditSignals)
+export type CreditSource<At extends TensorDevice = 'cpu'> =
+  | ({ credit?: never; advantages?: never; denominators?: DenominatorsInput | undefined } & CreditSignals<At>)
   | { credit: Credit; advantages?: never; groups?: never }
   | {
       /** [K] or [N]. */
-      advantages: Reals;
+      advantages: Reals | OnDevice<'f64', At>;
       /** Of the same length: scale of the clip range. Default 1; required where the estimator adapts it (gate.adapt). */
-      clipScale?: Reals | undefined;
+      clipScale?: Reals | OnDevice<'f64', At> | undefined;
       /** Of the same length: what steers the gate l1-target, which needs it. */
-      ratioTargets?: Reals | undefined;
+      ratioTargets?: Reals | OnDevice<'f64', At> | undefined;
       /** Needed only where K == N. */
       advantageLevel?: 'turn' | 'token' | undefined;
       /** Global counts; default: those of this batch. */
@@ -46,28 +56,32 @@ export interface CreditInputs {
   statistics: TurnStatisticsArgs | null;
   level: 'turn' | 'token';
   /** [K] or [N], as the two after it. */
-  advantages: Float64Array;
-  clipScale: Float64Array | null;
-  ratioTargets: Float64Array | null;
+  advantages: Column<'f64'>;
+  clipScale: Column<'f64'> | null;
+  ratioTargets: Column<'f64'> | null;
   /** [M] prompts, where the gate compares trajectories. */
-  groups: Int32Array | null;
-  denominators: Denominators;
+  groups: Column<'int32'> | null;
+  /** Null: the op counts them. */
+  denominators: Denominators | null;
   /** Of the phase A that made given credit. */
   groupStats: readonly GroupStats[] | null;
+  /** Throws for what could not be checked before the turns were known. */
+  recheck(): void;
 }
 
 export interface CreditCall {
   estimator: Estimator;
   backend: Backend;
   custom: Custom;
-  layout: Layout;
-  /** [N] effective. */
-  actionMask: Uint8Array;
+  memory: Workspace;
+  layout: BatchLayout;
+  /** N */
+  tokens: number;
   logProbs: RolloutLogProbs;
   asynchronous: boolean;
 }
 
-type Source = 'credit' | 'advantages' | 'groups';
+export type Source = 'credit' | 'advantages' | 'groups';
 
 export function sourceOf(fields: Fields): Source {
   const sources = (['credit', 'advantages', 'groups'] as const).filter((name) => fields.has(name));
@@ -88,54 +102,76 @@ export function readCredit(fields: Fields, source: Source, call: CreditCall): Cr
     throw new InvalidInputError({ code: 'ERR_NO_EFFECT', path, expected, received: `a function beside ${source}` });
   }
   if (source === 'credit') return keepAll(fromCredit(fields.take('credit'), call), asynchronous);
-  const rawDenominators = fields.take('denominators');
-  const denominatorsOf = (groups: Int32Array | null) => {
-    const own = countDenominators(layout.turns, groups);
-    if (rawDenominators === undefined) return own;
-    return readDenominators(rawDenominators, 'denominators', {
-      least: own,
-      prompts: call.estimator.aggregate === 'prompt-mean',
-    });
-  };
+  const counts = readCounts(fields, call);
   if (source === 'advantages') {
-    return keepAll({ ...GIVEN, ...givenAdvantages(fields, call), denominators: denominatorsOf(null) }, asynchronous);
+    const given = givenAdvantages(fields, call);
+    return keepAll({ ...GIVEN, ...given, ...counts(null) }, asynchronous);
   }
   const signals = keepSignals(
-    readSignals(fields, call.estimator, layout, call.actionMask.length, call.logProbs),
+    readSignals(fields, call.estimator, layout, call.tokens, call.logProbs, call.memory.at),
     asynchronous,
   );
-  return fromSignals(signals, denominatorsOf(signals.groups), call);
+  // What is said of turns waits until they are found.
+  if (!layout.search) checkSignals(signals, call.estimator);
+  const { recheck, ...counted } = counts(signals.groups);
+  return {
+    ...fromSignals(signals, call),
+    ...counted,
+    recheck() {
+      if (layout.search) checkSignals(signals, call.estimator);
+      recheck();
+    },
+  };
 }
 
-const GIVEN = { statistics: null, groupStats: null, groups: null } as const;
+const GIVEN = { statistics: null, groupStats: null } as const;
 
-function keepSignals(signals: Signals, asynchronous: boolean): Signals {
+/** The denominators, given or counted (null: by the op), and the groups where the gate compares the trajectories of a prompt. */
+function readCounts(fields: Fields, { estimator, layout }: CreditCall) {
+  const raw = fields.take('denominators');
+  const prompts = estimator.aggregate === 'prompt-mean';
+  const read = (least?: Denominators) =>
+    readDenominators(raw, 'denominators', { prompts, ...(least === undefined ? {} : { least }) });
+  return (groups: Column<'int32'> | null) => {
+    const own = () => countDenominators(layout.turns, groups && isOnHost(groups) ? groups : null);
+    const known = layout.search === null && (groups === null || isOnHost(groups));
+    const denominators = raw !== undefined ? read(known ? own() : undefined) : known ? own() : null;
+    const recheck = () => {
+      if (raw !== undefined && !known) read(own());
+    };
+    return { denominators, groups: estimator.gate.kind === 'log-sum-exp' ? groups : null, recheck };
+  };
+}
+
+function keepSignals(signals: BatchSignals, asynchronous: boolean): BatchSignals {
   return { ...keepAll(signals, asynchronous), arrays: keepAll(signals.arrays, asynchronous) };
 }
 
-function fromSignals(signals: Signals, denominators: Denominators, call: CreditCall): CreditInputs {
-  const { estimator, backend, custom } = call;
-  const common = { level: levelOf(estimator), groups: comparedGroups(estimator, signals.groups), denominators };
+function fromSignals(signals: BatchSignals, call: CreditCall) {
+  const { estimator, backend, custom, layout } = call;
+  const level = levelOf(estimator);
   // The caller's functions run here, so the statistics do as well.
   if (custom.stages.length > 0) {
+    if (layout.search) {
+      const [path] = custom.stages;
+      const expected = `turns (from segmentTurns) beside ${path}: functions of the credit see them`;
+      throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
+    }
+    const here = signalsOnHost(signals);
+    checkSignals(here, estimator);
     // They see what estimateAdvantages would show them: their own copies, loss tokens alone.
-    const packed = packSignals(signals, creditInputs(estimator));
+    const packed = packSignals(here, creditInputs(estimator));
     const { statistics, ...values } = assignCredit(packed, estimator, backend, custom);
     const stats = groupStats(statistics, estimator);
-    return { ...common, statistics: null, ...placed(values, common.level, call), groupStats: stats };
+    return { level, ...GIVEN, ...placed(values, level, call), groupStats: stats };
   }
   checkCustom(estimator, custom);
-  const statistics = turnStatisticsArgs(signals, estimator);
-  const { advantages, clipScale, ratioTargets } = statistics;
-  return { ...common, statistics, advantages, clipScale, ratioTargets, groupStats: null };
+  const { args, results } = turnStatisticsArgs(signals, estimator, call.memory);
+  return { level, statistics: args, ...results, groupStats: null };
 }
 
 function levelOf(estimator: Estimator): 'turn' | 'token' {
   return isPerToken(estimator) ? 'token' : 'turn';
-}
-
-function comparedGroups({ gate }: Estimator, groups: Int32Array): Int32Array | null {
-  return gate.kind === 'log-sum-exp' ? groups : null;
 }
 
 function fromCredit(credit: unknown, call: CreditCall): CreditInputs {
@@ -161,9 +197,10 @@ function fromCredit(credit: unknown, call: CreditCall): CreditInputs {
     statistics: null,
     level,
     ...placed(credit, level, call),
-    groups: comparedGroups(estimator, credit.groups),
+    groups: estimator.gate.kind === 'log-sum-exp' ? credit.groups : null,
     denominators,
     groupStats: stats,
+    recheck: () => {},
   };
 }
 
@@ -171,10 +208,10 @@ function fromCredit(credit: unknown, call: CreditCall): CreditInputs {
 function placed(
   { advantages, clipScale, ratioTargets }: Pick<CreditValues, 'advantages' | 'clipScale' | 'ratioTargets'>,
   level: 'turn' | 'token',
-  { layout, actionMask }: CreditCall,
+  { layout, tokens }: CreditCall,
 ) {
-  const positions = level === 'token' ? lossTokens(layout.turns, actionMask) : null;
-  const place = (values: Float64Array) => (positions ? spread(values, positions, actionMask.length) : values);
+  const positions = level === 'token' ? lossTokens(layout.turns, onHost(layout.effectiveMask)) : null;
+  const place = (values: Float64Array) => (positions ? spread(values, positions, tokens) : values);
   return {
     advantages: place(advantages),
     clipScale: place(clipScale),
@@ -203,15 +240,17 @@ function checkSamePart(path: string, made: unknown, given: unknown): void {
   });
 }
 
-function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: CreditCall) {
-  const tokens = actionMask.length;
+function givenAdvantages(fields: Fields, { estimator, layout, tokens, memory: { at } }: CreditCall) {
   const { count } = layout.turns;
-  const advantages = float64(fields.take('advantages'), 'advantages', '[K] or [N]');
-  const fitsTurns = advantages.length === count;
-  const fitsTokens = advantages.length === tokens;
+  const read = (name: 'advantages' | 'clipScale' | 'ratioTargets', value: unknown, shape: string, length?: number) =>
+    readColumn(value, name, { dtype: 'f64', shape, length, at }, () => float64(value, name, shape, length));
+  const advantages = read('advantages', fields.take('advantages'), '[K] or [N]');
+  const length = lengthOf(advantages);
+  const fitsTurns = length === count;
+  const fitsTokens = length === tokens;
   const rawLevel = fields.has('advantageLevel') ? fields.oneOf('advantageLevel', ['turn', 'token']) : undefined;
   const wrongLength = (expected: string): never => {
-    const received = `length ${advantages.length}`;
+    const received = `length ${length}`;
     throw new InvalidInputError({ code: 'ERR_LENGTH', path: 'advantages', expected, received });
   };
   if (!fitsTurns && !fitsTokens) wrongLength(`length ${count} (turns) or ${tokens} (tokens)`);
@@ -223,7 +262,8 @@ function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: Cred
   if (level === 'turn' ? !fitsTurns : !fitsTokens) {
     wrongLength(`length ${level === 'turn' ? count : tokens} (advantageLevel "${level}")`);
   }
-  const counts = (i: number) => level === 'turn' || actionMask[i] === 1;
+  const { knownMask } = layout;
+  const counts = (i: number) => level === 'turn' || knownMask?.[i] === 1;
   checkFinite(advantages, 'advantages', 'a finite number', counts);
   const beside = (name: 'clipScale' | 'ratioTargets', needed: string | null, unused: string | null) => {
     const value = fields.take(name);
@@ -232,7 +272,7 @@ function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: Cred
       const code = value === undefined ? 'ERR_MISSING' : 'ERR_NO_EFFECT';
       throw new InvalidInputError({ code, path: name, expected: reason, received: describe(value) });
     }
-    return value === undefined ? null : float64(value, name, 'like advantages', advantages.length);
+    return value === undefined ? null : read(name, value, 'like advantages', length);
   };
   const { gate, name } = estimator;
   if (gate.kind === 'log-sum-exp') {
@@ -255,12 +295,13 @@ function givenAdvantages(fields: Fields, { estimator, layout, actionMask }: Cred
 }
 
 function checkFinite(
-  values: Float64Array,
+  values: Column<'f64'>,
   path: string,
   expected: string,
   counts: (i: number) => boolean = () => true,
   least = -Infinity,
 ): void {
+  if (!isOnHost(values)) return;
   const at = values.findIndex((value, i) => counts(i) && (!Number.isFinite(value) || value < least));
   if (at < 0) return;
   const code = Number.isFinite(values[at]) ? 'ERR_RANGE' : 'ERR_NON_FINITE';

@@ -6,30 +6,38 @@ import type { RolloutLogProbs } from '../credit/signals.js';
 import { InvalidInputError } from '../errors.js';
 import { readsRollout } from '../estimator/stages/weights.js';
 import type { Estimator } from '../estimator/types.js';
+import { type Column, isOnHost, type OnDevice, readColumn } from '../tensor/column.js';
+import type { TensorDevice } from '../tensor/tensor.js';
 
-export interface TokenArrays {
+export interface TokenArrays<At extends TensorDevice = 'cpu'> {
   /** [N] log-probs at the start of the update: the ratio's denominator (unless that is 'rollout'). */
-  oldLogProbs?: Float32Array | undefined;
+  oldLogProbs?: Float32Array | OnDevice<'f32', At> | undefined;
   /** [N] log-probs as the sampler reported them; where the estimator's ratio or weights ask for them. */
-  rolloutLogProbs?: Float32Array | undefined;
+  rolloutLogProbs?: Float32Array | OnDevice<'f32', At> | undefined;
   /** [N] reference of the KL term; given if and only if the estimator has one. */
-  refLogProbs?: Float32Array | undefined;
+  refLogProbs?: Float32Array | OnDevice<'f32', At> | undefined;
   /** [N] factors of the tokens' surrogate terms, where the estimator has the weight 'given'. */
-  tokenWeights?: Reals | undefined;
+  tokenWeights?: Reals | OnDevice<'f64', At> | undefined;
 }
 
 export interface LogProbs {
   /** The array that is the ratio's denominator. */
   denominator: 'oldLogProbs' | 'rolloutLogProbs';
   /** What the batch holds; null where the estimator asks for none. */
-  oldLogProbs: Float32Array | null;
-  rolloutLogProbs: Float32Array | null;
-  refLogProbs: Float32Array | null;
-  tokenWeights: Float64Array | null;
+  oldLogProbs: Column<'f32'> | null;
+  rolloutLogProbs: Column<'f32'> | null;
+  refLogProbs: Column<'f32'> | null;
+  tokenWeights: Column<'f64'> | null;
 }
 
 /** @param raw whether credit is assigned from raw signals in this call (and may penalise the KL divergence in the reward) */
-export function readLogProbs(fields: Fields, estimator: Estimator, tokens: number, raw: boolean): LogProbs {
+export function readLogProbs(
+  fields: Fields,
+  estimator: Estimator,
+  tokens: number,
+  raw: boolean,
+  at: TensorDevice,
+): LogProbs {
   const { ratio, weights, kl, channels, name } = estimator;
   const corrects = weights.some(readsRollout);
   const penalised = raw && channels.some(({ signal }) => signal.klPenalty !== undefined);
@@ -43,7 +51,9 @@ export function readLogProbs(fields: Fields, estimator: Estimator, tokens: numbe
   };
   const logProbs = (path: Exclude<keyof TokenArrays, 'tokenWeights'>, reason: string | false | undefined) => {
     const value = read(path, reason);
-    return value === undefined ? null : float32(value, path, '[N]', tokens);
+    if (value === undefined) return null;
+    const wanted = { dtype: 'f32', shape: '[N]', length: tokens, at } as const;
+    return readColumn(value, path, wanted, () => float32(value, path, '[N]', tokens));
   };
   const because = `the estimator "${name}"`;
   const old = ratio.denominator === 'old' ? `${because} compares with them` : undefined;
@@ -56,7 +66,12 @@ export function readLogProbs(fields: Fields, estimator: Estimator, tokens: numbe
   const refLogProbs = logProbs('refLogProbs', term || penalty);
   const rolloutLogProbs = logProbs('rolloutLogProbs', sampled || corrected);
   const rawWeights = read('tokenWeights', given);
-  const tokenWeights = rawWeights === undefined ? null : float64(rawWeights, 'tokenWeights', '[N]', tokens);
+  const tokenWeights =
+    rawWeights === undefined
+      ? null
+      : readColumn(rawWeights, 'tokenWeights', { dtype: 'f64', shape: '[N]', length: tokens, at }, () =>
+          float64(rawWeights, 'tokenWeights', '[N]', tokens),
+        );
   const denominator = ratio.denominator === 'old' ? 'oldLogProbs' : 'rolloutLogProbs';
   return { denominator, oldLogProbs, refLogProbs, rolloutLogProbs, tokenWeights };
 }
@@ -68,14 +83,17 @@ const UNUSED: Readonly<Record<keyof TokenArrays, string>> = {
   tokenWeights: 'has no weight "given"',
 };
 
-/** Every loss token's value is finite. */
-export function checkFiniteLogProbs(given: LogProbs, current: Float32Array | null, actionMask: Uint8Array): void {
+/** Every loss token's value is finite, in the arrays that can be looked at. */
+export function checkFiniteLogProbs(given: LogProbs, current: Column<'f32'> | null, actionMask: Uint8Array): void {
   const { oldLogProbs, refLogProbs, rolloutLogProbs, tokenWeights } = given;
   const all = { oldLogProbs, refLogProbs, rolloutLogProbs, logProbs: current };
-  for (const [path, values] of Object.entries(all)) if (values) finiteTokens(values, path, actionMask);
-  const at = tokenWeights?.findIndex((weight, n) => actionMask[n] === 1 && !Number.isFinite(weight)) ?? -1;
+  for (const [path, values] of Object.entries(all)) {
+    if (values && isOnHost(values)) finiteTokens(values, path, actionMask);
+  }
+  if (tokenWeights === null || !isOnHost(tokenWeights)) return;
+  const at = tokenWeights.findIndex((weight, n) => actionMask[n] === 1 && !Number.isFinite(weight));
   if (at < 0) return;
-  const received = String(tokenWeights?.[at]);
+  const received = String(tokenWeights[at]);
   throw new InvalidInputError({
     code: 'ERR_NON_FINITE',
     path: `tokenWeights[${at}]`,

@@ -3,11 +3,12 @@ import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import type { NonFinite } from '../ops.js';
+import type { TensorDevice } from '../tensor/tensor.js';
 
 /** Options of both forms of a call. */
-export interface CallOptions {
-  /** Default 'auto'. */
-  device?: Device | undefined;
+export interface CallOptions<At extends TensorDevice = 'cpu'> {
+  /** Default 'auto': where the logits (or log-probs) are. 'cuda' for host arrays copies them there, and the results back. */
+  device?: (At extends 'cuda' ? 'auto' | 'cuda' : Device) | undefined;
   /**
    * What a row with NaN, +Infinity, only -Infinity, or a target at -Infinity does. 'throw' (default): the call throws, naming the first such
    * row; in place, the logits are then undefined. 'check-first': the same after one extra read, so that the logits are intact.
@@ -24,8 +25,9 @@ export interface AsyncOptions {
 
 export const NON_FINITE = ['throw', 'check-first', 'propagate'] as const;
 
-export function readBackend(fields: Fields) {
-  return selectBackend(fields.take('device'));
+/** @param at where the batch is */
+export function readBackend(fields: Fields, at: TensorDevice) {
+  return selectBackend(fields.take('device'), at);
 }
 
 /** AbortSignal where the call can be stopped; refused where it cannot. */

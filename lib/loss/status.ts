@@ -1,15 +1,19 @@
 import { statisticsError } from '../credit/turn_statistics.js';
+import { segmentationError } from '../data/segmentation_error.js';
 import { InvalidInputError } from '../errors.js';
 import { opError } from '../op_error.js';
 import type { Status } from '../ops.js';
+import { type Column, shown } from '../tensor/column.js';
+import type { Batch } from './batch.js';
+import type { TurnSearch } from './batch_layout.js';
 
 /** The token arrays of a call, to say which of them held the offending value. */
 export interface TokenInputs {
-  targets?: Int32Array;
-  oldLogProbs?: Float32Array | null;
-  rolloutLogProbs?: Float32Array | null;
-  refLogProbs?: Float32Array | null;
-  logProbs?: Float32Array | null;
+  targets?: Column<'int32'>;
+  oldLogProbs?: Column<'f32'> | null;
+  rolloutLogProbs?: Column<'f32'> | null;
+  refLogProbs?: Column<'f32'> | null;
+  logProbs?: Column<'f32'> | null;
 }
 
 export const AFTERWARDS = 'With inPlace the logits are now undefined';
@@ -21,7 +25,10 @@ export function statusError(
   at: {
     op: string;
     device: string;
-    inputs: TokenInputs /** Whether logits may have been overwritten when the op failed. */;
+    inputs: TokenInputs;
+    /** Of a loss. */
+    batch?: Batch;
+    /** Whether logits may have been overwritten when the op failed. */
     inPlace: boolean;
   },
 ): Error {
@@ -50,29 +57,56 @@ export function statusError(
         code: 'ERR_TARGET',
         path: `targets[${position}]`,
         expected: 'a token id of the vocabulary',
-        received: String(at.inputs.targets?.[position]),
+        received: shownAt(at.inputs.targets, position),
       });
     case 'group-of-one':
     case 'tree-broken':
       return statisticsError(status, at.device);
+    case 'invalid-argument':
+      // Where sizes fit, it is what stands in arrays on a device.
+      if (at.batch?.search) return searchError(status, at.batch.search, at.device);
+      at.batch?.recheck(null);
+      return opError(at.op, status, at.device);
     default:
+      if (at.batch?.search && /^(turn-|mask-)/.test(code)) return searchError(status, at.batch.search, at.device);
       return opError(at.op, status, at.device);
   }
 }
 
+/** What became of turns that the op was to find. */
+export function searchError(
+  { code, position }: Status,
+  { source, args, countedBy }: TurnSearch,
+  device: string,
+): Error {
+  if (code !== 'turn-count') return segmentationError({ code, position }, source, device);
+  return new InvalidInputError({
+    code: 'ERR_LENGTH',
+    path: countedBy,
+    expected: `length ${position} ([K], the turns of the batch)`,
+    received: `length ${args.starts.length}`,
+  });
+}
+
+/** A value of an array, which may be on a device: errors are rare, and worth a copy. */
+function shownAt(column: Column<'int32' | 'f32'> | null | undefined, position: number): string {
+  return String(shown(column)?.[position] ?? 'another (the tensor was disposed of)');
+}
+
 function nonFiniteLogProb(position: number, inputs: TokenInputs, inPlace: boolean): InvalidInputError {
   for (const name of ['oldLogProbs', 'rolloutLogProbs', 'refLogProbs', 'logProbs'] as const) {
-    const value = inputs[name]?.[position];
+    const value = shown(inputs[name])?.[position];
     if (value === undefined || Number.isFinite(value)) continue;
     const path = `${name}[${position}]`;
     const received = String(value);
-    return new InvalidInputError({ code: 'ERR_NON_FINITE', path, expected: 'a finite log-prob', received });
+    const hint = inPlace ? { hint: AFTERWARDS } : {};
+    return new InvalidInputError({ code: 'ERR_NON_FINITE', path, expected: 'a finite log-prob', received, ...hint });
   }
   return new InvalidInputError({
     code: 'ERR_NON_FINITE',
     path: `targets[${position}]`,
     expected: 'a target with a probability above 0',
-    received: `token ${inputs.targets?.[position]} with log-prob -Infinity`,
+    received: `token ${shownAt(inputs.targets, position)} with log-prob -Infinity`,
     hint: `Was it sampled under another vocabulary mask?${inPlace ? ` ${CHECK_FIRST}` : ''}`,
   });
 }

@@ -27,6 +27,11 @@ export function owns(view: ArrayBufferView): boolean {
   return loadNative()?.memory.owns(view) ?? false;
 }
 
+/** Whether an asynchronous call may keep a pointer into this array: nobody can take the memory away while it runs. */
+export function isPinned(array: ArrayBufferView): boolean {
+  return array.byteLength === 0 || array.buffer instanceof SharedArrayBuffer || owns(array);
+}
+
 /** Gives memory of `allocate` back now and empties its views. A SharedArrayBuffer stays until it is collected. */
 export function release(buffer: ArrayBuffer | SharedArrayBuffer): void {
   loadNative()?.memory.release(buffer);

@@ -1,7 +1,17 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { checkAttached } from '../check/arrays.js';
+import type { DeviceBlock } from '../backend/native.js';
+import { checkAttached, privateCopy } from '../check/arrays.js';
 import { alternatives, describe } from '../check/describe.js';
-import { BackendError, InvalidInputError } from '../errors.js';
+import { InvalidInputError } from '../errors.js';
+import {
+  allocateOnDevice,
+  copyToDevice,
+  copyToDeviceSync,
+  copyToHost,
+  copyToHostSync,
+  referToDevice,
+  releaseOnDevice,
+} from './device_memory.js';
 import {
   CONSTRUCTORS,
   DTYPES,
@@ -11,41 +21,69 @@ import {
   impliedDType,
   type TypedArrayOf,
 } from './dtype.js';
-import { allocate, release } from './memory.js';
+import { allocate, isPinned, release } from './memory.js';
 
 /** Where a tensor's memory is. */
 export type TensorDevice = 'cpu' | 'cuda';
 
-type Owned = ArrayBuffer | SharedArrayBuffer;
+/** Memory of a tensor: a typed array, with the buffer under it where that is the library's, or a block of a device. */
+type Storage<D extends DType> =
+  | { readonly data: TypedArrayOf[D]; readonly owned: ArrayBuffer | SharedArrayBuffer | null }
+  | { readonly block: DeviceBlock };
+
+/** The device memory of a tensor on a GPU; for the calls that hand it to native code. */
+export let blockOf: (tensor: Tensor<DType, TensorDevice>) => DeviceBlock;
 
 /**
  * A typed buffer with a shape: row-major, contiguous, nothing more (no arithmetic).
  *
- * Memory made by `Tensor.alloc` is 64-byte aligned, reference-counted by native code and therefore safe in asynchronous
- * calls, even when the buffer is transferred or disposed of while a call runs. `tensor(data, shape)` borrows the caller's array.
+ * Memory made by `Tensor.alloc` is reference-counted by native code and therefore safe in asynchronous calls, even when the tensor is
+ * disposed of while a call runs; in host memory it is 64-byte aligned. `tensor(data, shape)` borrows the caller's array,
+ * `Tensor.fromPointer` another library's device memory. A tensor that nobody holds any more gives its memory back when it is collected;
+ * a GPU's memory is scarce and its size unknown to the collector, so dispose of those.
  */
-export class Tensor<D extends DType = DType> {
+export class Tensor<D extends DType = DType, At extends TensorDevice = 'cpu'> {
   readonly dtype: D;
   readonly shape: readonly number[];
-  readonly device: TensorDevice = 'cpu';
-  #data: TypedArrayOf[D] | null;
-  readonly #owned: Owned | null;
+  readonly device: At;
+  /** Number of elements. */
+  readonly size: number;
+  #storage: Storage<D> | null;
 
-  private constructor(data: TypedArrayOf[D], dtype: D, shape: readonly number[], owned: Owned | null) {
-    this.dtype = dtype;
-    this.shape = Object.freeze([...shape]);
-    this.#data = data;
-    this.#owned = owned;
+  static {
+    blockOf = (tensor) => {
+      const storage = tensor.#alive();
+      if ('block' in storage) return storage.block;
+      throw wrongDevice('cuda', 'a tensor in host memory (await tensor.to("cuda"))');
+    };
   }
 
-  /** Zero-filled, 64-byte-aligned memory of the library's own. */
-  static alloc<D extends DType>(shape: readonly number[], dtype: D, device: TensorDevice = 'cpu'): Tensor<D> {
+  private constructor(storage: Storage<D>, dtype: D, shape: readonly number[]) {
+    this.dtype = dtype;
+    this.shape = Object.freeze([...shape]);
+    this.size = sizeOf(shape);
+    this.device = ('block' in storage ? 'cuda' : 'cpu') as At;
+    this.#storage = storage;
+  }
+
+  /**
+   * Zero-filled memory of the library's own.
+   * @throws BackendError ERR_OUT_OF_MEMORY, or ERR_BACKEND_UNAVAILABLE where there is no such device
+   */
+  static alloc<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
+  static alloc<D extends DType, At extends TensorDevice>(shape: readonly number[], dtype: D, device: At): Tensor<D, At>;
+  static alloc<D extends DType>(
+    shape: readonly number[],
+    dtype: D,
+    device: TensorDevice = 'cpu',
+  ): Tensor<D, TensorDevice> {
     checkDType(dtype);
     const size = sizeOf(shape);
-    if (device !== 'cpu') throw noDevice(device, 'Tensor.alloc');
     const Elements = CONSTRUCTORS[dtype];
-    const owned = allocate(size * Elements.BYTES_PER_ELEMENT);
-    return new Tensor(new Elements(owned, 0, size), dtype, shape, owned);
+    const bytes = size * Elements.BYTES_PER_ELEMENT;
+    if (checkDevice(device) === 'cuda') return new Tensor({ block: allocateOnDevice(bytes) }, dtype, shape);
+    const owned = allocate(bytes);
+    return new Tensor({ data: new Elements(owned, 0, size), owned }, dtype, shape);
   }
 
   /** Borrows `data` without a copy. */
@@ -61,24 +99,45 @@ export class Tensor<D extends DType = DType> {
       const expected = `length ${size} (shape [${shape.join(', ')}])`;
       throw new InvalidInputError({ code: 'ERR_LENGTH', path: 'data', expected, received: `length ${data.length}` });
     }
-    return new Tensor(data, dtype, shape, null);
+    return new Tensor({ data, owned: null }, dtype, shape);
   }
 
-  /** The elements; throws ERR_DISPOSED after `dispose()`. */
-  get data(): TypedArrayOf[D] {
-    if (this.#data === null) {
-      const expected = 'a tensor that is alive';
-      throw new InvalidInputError({ code: 'ERR_DISPOSED', path: 'tensor', expected, received: 'a disposed tensor' });
+  /**
+   * Borrows device memory of another library by its address: row-major, contiguous, on the device that turnwise uses. Whoever owns it keeps
+   * it alive, and has finished writing it (its stream synchronised) before a call here reads it.
+   */
+  static fromPointer<D extends DType>(address: bigint, shape: readonly number[], dtype: D): Tensor<D, 'cuda'> {
+    checkDType(dtype);
+    if (typeof address !== 'bigint') {
+      const expected = 'an address as a bigint';
+      throw new InvalidInputError({ code: 'ERR_TYPE', path: 'address', expected, received: describe(address) });
     }
-    return this.#data;
+    const bytes = CONSTRUCTORS[dtype].BYTES_PER_ELEMENT;
+    const misaligned = address % BigInt(bytes) !== 0n;
+    const block = misaligned ? null : referToDevice(address, sizeOf(shape) * bytes);
+    if (block === null) {
+      const expected = misaligned
+        ? `an address that is a multiple of ${bytes}`
+        : `${sizeOf(shape) * bytes} bytes of device memory`;
+      throw new InvalidInputError({
+        code: 'ERR_RANGE',
+        path: 'address',
+        expected,
+        received: `0x${address.toString(16)}`,
+      });
+    }
+    return new Tensor({ block }, dtype, shape);
   }
 
-  get size(): number {
-    return this.data.length;
+  /** The elements, in host memory; throws ERR_DISPOSED after `dispose()`, ERR_DEVICE for a tensor on a GPU. */
+  get data(): At extends 'cpu' ? TypedArrayOf[D] : never {
+    const storage = this.#alive();
+    if ('data' in storage) return storage.data as At extends 'cpu' ? TypedArrayOf[D] : never;
+    throw wrongDevice('cpu', 'a tensor on cuda (await tensor.toHost())');
   }
 
   get disposed(): boolean {
-    return this.#data === null;
+    return this.#storage === null;
   }
 
   /** This tensor's elements in host memory: itself where it is there already. */
@@ -86,20 +145,61 @@ export class Tensor<D extends DType = DType> {
     return this.to('cpu');
   }
 
-  async to(device: TensorDevice): Promise<Tensor<D>> {
-    if (this.disposed) void this.data;
-    if (device !== 'cpu') throw noDevice(device, 'Tensor.to');
-    return this;
+  toHostSync(): Tensor<D> {
+    return this.toSync('cpu');
   }
 
-  /** Gives library memory back now instead of at garbage collection. Borrowed arrays stay as they are. */
+  /** A copy on `device`; the tensor itself where it is there already. */
+  async to<T extends TensorDevice>(device: T): Promise<Tensor<D, T>> {
+    const storage = this.#alive();
+    if (this.#isOn(device)) return this;
+    const there = Tensor.alloc(this.shape, this.dtype, device);
+    try {
+      if ('block' in storage) await copyToHost(storage.block, there.data);
+      // A borrowed array could be taken away while it is read.
+      else await copyToDevice(blockOf(there), isPinned(storage.data) ? storage.data : privateCopy(storage.data));
+      return there;
+    } catch (error) {
+      there.dispose();
+      throw error;
+    }
+  }
+
+  toSync<T extends TensorDevice>(device: T): Tensor<D, T> {
+    const storage = this.#alive();
+    if (this.#isOn(device)) return this;
+    const there = Tensor.alloc(this.shape, this.dtype, device);
+    try {
+      if ('block' in storage) copyToHostSync(storage.block, there.data);
+      else copyToDeviceSync(blockOf(there), storage.data);
+      return there;
+    } catch (error) {
+      there.dispose();
+      throw error;
+    }
+  }
+
+  /** Gives library memory back now instead of at garbage collection. Borrowed memory stays as it is. */
   dispose(): void {
-    if (this.#data !== null && this.#owned !== null) release(this.#owned);
-    this.#data = null;
+    const storage = this.#storage;
+    this.#storage = null;
+    if (storage === null) return;
+    if ('block' in storage) releaseOnDevice(storage.block);
+    else if (storage.owned !== null) release(storage.owned);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #isOn<T extends TensorDevice>(device: T): this is Tensor<D, T> {
+    return checkDevice(device) === (this.device as TensorDevice);
+  }
+
+  #alive(): Storage<D> {
+    if (this.#storage !== null) return this.#storage;
+    const expected = 'a tensor that is alive';
+    throw new InvalidInputError({ code: 'ERR_DISPOSED', path: 'tensor', expected, received: 'a disposed tensor' });
   }
 }
 
@@ -146,7 +246,14 @@ function sizeOf(shape: readonly number[]): number {
   return size;
 }
 
-function noDevice(device: string, op: string): BackendError {
-  const message = `${op}: device "${device}" is not available in this build; see info().cuda`;
-  return new BackendError(message, { code: 'ERR_BACKEND_UNAVAILABLE', device, op });
+const TENSOR_DEVICES: readonly TensorDevice[] = ['cpu', 'cuda'];
+
+function checkDevice(device: unknown): TensorDevice {
+  if ((TENSOR_DEVICES as readonly unknown[]).includes(device)) return device as TensorDevice;
+  const expected = alternatives(TENSOR_DEVICES);
+  throw new InvalidInputError({ code: 'ERR_RANGE', path: 'device', expected, received: describe(device) });
+}
+
+function wrongDevice(expected: TensorDevice, received: string): InvalidInputError {
+  return new InvalidInputError({ code: 'ERR_DEVICE', path: 'tensor', expected: `a tensor on ${expected}`, received });
 }

@@ -90,6 +90,7 @@ bool ArgumentReader::takePointer(ArrayArgument& array) {
   auto kind = static_cast<napi_typedarray_type>(-1);
   size_t length = 0;
   const auto fails = [&](const std::string& expected) { return fail(array.place, array.field, expected, array.value); };
+  if (isDeviceBlock(env_, array.value)) return takeDevicePointer(array);
   if (napi_is_typedarray(env_, array.value, &is) != napi_ok || !is ||
       napi_get_typedarray_info(env_, array.value, &kind, &length, &array.data, &array.buffer, nullptr) != napi_ok ||
       kind != array.kind) {
@@ -100,14 +101,34 @@ bool ArgumentReader::takePointer(ArrayArgument& array) {
   if (napi_is_detached_arraybuffer(env_, array.buffer, &detached) != napi_ok || detached) {
     return failWith(array.place, array.field, "its buffer is detached");
   }
+  if (length == 0) array.data = kEmpty;
+  return assign(array, length, Memory::host);
+}
+
+bool ArgumentReader::takeDevicePointer(ArrayArgument& array) {
+  array.device = deviceBlockOf(env_, array.value);
+  if (!array.device) return failWith(array.place, array.field, "its device memory is released");
+  if (&array.device->memory() != device_) {
+    return failWith(array.place, array.field, "expected host memory, received memory of a device");
+  }
+  array.data = array.device->data();
+  const size_t unit = bytesPerElement(array.kind);
+  if (array.device->bytes() % unit != 0) {
+    return failWith(
+        array.place, array.field,
+        "device memory of " + std::to_string(array.device->bytes()) + " bytes holds no " + typedArrayName(array.kind));
+  }
+  return assign(array, array.device->bytes() / unit, Memory::device);
+}
+
+bool ArgumentReader::assign(ArrayArgument& array, size_t length, Memory memory) {
   if (length % array.width != 0) {
     return failWith(
         array.place, array.field,
         "a length of " + std::to_string(length) + " is not a multiple of width " + std::to_string(array.width));
   }
-  if (length == 0) array.data = kEmpty;
-  array.bytes = length * bytesPerElement(kind);
-  array.assign(array.target, array.data, length);
+  array.bytes = length * bytesPerElement(array.kind);
+  array.assign(array.target, array.data, length, memory);
   return true;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../ops.h"
+#include "device_memory.h"
 
 namespace turnwise::binding {
 
@@ -37,11 +38,12 @@ struct ArrayArgument {
   /// Its length must be a multiple of this: the width of a matrix, 1 for a view.
   size_t width;
   void* target;
-  void (*assign)(void* target, void* data, size_t length);
+  void (*assign)(void* target, void* data, size_t length, Memory memory);
   /// Known after the second pass.
   napi_value buffer = nullptr;
   void* data = nullptr;
   size_t bytes = 0;
+  DeviceRef device = nullptr;  // instead of a buffer
 };
 
 /// How long the record's pointers are used: during this call, or by a job while JavaScript runs on.
@@ -49,8 +51,9 @@ enum class Lifetime { call, job };
 
 class ArgumentReader {
  public:
-  ArgumentReader(napi_env env, const char* op, Lifetime lifetime)
-      : env_(env), lifetime_(lifetime), places_{{0, op, -1}} {
+  /// `device`: the memory besides the host's that arrays may lie in, or null.
+  ArgumentReader(napi_env env, const char* op, Lifetime lifetime, const DeviceMemory* device)
+      : env_(env), lifetime_(lifetime), device_(device), places_{{0, op, -1}} {
     arrays_.reserve(32);
   }
 
@@ -112,8 +115,8 @@ class ArgumentReader {
   template <class T>
   void readField(napi_value value, size_t place, const char* field, View<T>& target) {
     if (isNull(value)) return;
-    const auto assign = [](void* view, void* data, size_t length) {
-      *static_cast<View<T>*>(view) = {static_cast<T*>(data), length};
+    const auto assign = [](void* view, void* data, size_t length, Memory memory) {
+      *static_cast<View<T>*>(view) = {static_cast<T*>(data), length, memory};
     };
     arrays_.push_back({value, place, field, typedArrayKind<T>(), 1, &target, assign});
   }
@@ -124,10 +127,11 @@ class ArgumentReader {
     if (!readMatrix(value, place, field, matrix)) return;
     target.dtype = matrix.dtype;
     target.width = matrix.width;
-    const auto assign = [](void* rows, void* data, size_t length) {
+    const auto assign = [](void* rows, void* data, size_t length, Memory memory) {
       auto& target = *static_cast<RowsOf<Byte>*>(rows);
       target.data = static_cast<Byte*>(data);
       target.count = length / target.width;
+      target.memory = memory;
     };
     const auto kind = matrix.dtype == DType::f32 ? napi_float32_array : napi_uint16_array;
     arrays_.push_back({matrix.data, matrix.place, "data", kind, matrix.width, &target, assign});
@@ -170,6 +174,8 @@ class ArgumentReader {
   /// Asks the buffer itself, which may run JavaScript: before any pointer is taken.
   bool refuseResizable(const ArrayArgument& array);
   bool takePointer(ArrayArgument& array);
+  bool takeDevicePointer(ArrayArgument& array);
+  bool assign(ArrayArgument& array, size_t length, Memory memory);
 
   napi_value get(napi_value object, size_t place, const char* field);
   napi_value element(napi_value list, size_t index);
@@ -189,6 +195,7 @@ class ArgumentReader {
 
   napi_env env_;
   Lifetime lifetime_;
+  const DeviceMemory* device_;
   bool failed_ = false;
   std::vector<Place> places_;
   std::vector<ArrayArgument> arrays_;

@@ -4,8 +4,13 @@ namespace turnwise::binding {
 
 bool HeldBuffers::hold(napi_env env, const std::vector<ArrayArgument>& arrays) {
   blocks_.reserve(arrays.size());
+  devices_.reserve(arrays.size());
   references_.reserve(arrays.size());
   for (const ArrayArgument& array : arrays) {
+    if (array.device) {
+      devices_.push_back(array.device);
+      continue;
+    }
     if (BlockRef block = findBlock(array.data, array.bytes)) {
       blocks_.push_back(std::move(block));
       continue;
@@ -25,6 +30,7 @@ void HeldBuffers::release(napi_env env) {
   for (napi_ref reference : references_) napi_delete_reference(env, reference);
   references_.clear();
   blocks_.clear();
+  devices_.clear();
 }
 
 }  // namespace turnwise::binding

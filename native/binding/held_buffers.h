@@ -1,9 +1,9 @@
 // What keeps the arrays of an asynchronous call alive and in place until its job is done.
 //
-// An array in library memory is held natively: it may be transferred or detached meanwhile. Any other array is held by
-// a reference to the typed array, which suffices for a SharedArrayBuffer (never detached) and for a buffer that only
-// the calling library can reach. A strong reference alone does NOT protect a buffer that a user can detach: its memory
-// goes away under the job (use-after-free). Copying such inputs is the caller's part.
+// An array in library memory, or in a device's, is held natively: it may be transferred or detached meanwhile. Any
+// other array is held by a reference to the typed array, which suffices for a SharedArrayBuffer (never detached) and
+// for a buffer that only the calling library can reach. A strong reference alone does NOT protect a buffer that a user
+// can detach: its memory goes away under the job (use-after-free). Copying such inputs is the caller's part.
 #pragma once
 #include <node_api.h>
 
@@ -23,6 +23,7 @@ class HeldBuffers {
 
  private:
   std::vector<BlockRef> blocks_;
+  std::vector<DeviceRef> devices_;
   std::vector<napi_ref> references_;
 };
 

@@ -6,30 +6,36 @@
 #include <napi.h>
 
 #include "../backend.h"
+#include "device_exports.h"
 #include "instance.h"
 #include "memory_exports.h"
 #include "op_exports.h"
 #include "schema.h"
 #include "settings.h"
+#include "values.h"
 
 namespace turnwise::binding {
 
 namespace {
 
-/// `{ cpu, cuda? }`; `*why` says why there is no cuda.
-Napi::Object backends(Napi::Env env, const char** why) {
-  auto result = Napi::Object::New(env);
-  result.Set("cpu", backendExports(env, cpuBackend()));
-  if (const Backend* cuda = cudaBackend(why)) result.Set("cuda", backendExports(env, *cuda));
+/// cuda(): { ops, async, memory }, or the sentence that says why there is no CUDA. Not before it is called for: the
+/// first look for a device loads the driver.
+napi_value cuda(napi_env env, napi_callback_info) {
+  const char* why = nullptr;
+  const Backend* const backend = cudaBackend(&why);
+  if (!backend) return text(env, why);
+  Napi::Object result = backendExports(env, *backend);
+  result.Set("memory", deviceExports(env, *backend->memory));
   return result;
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   if (!Instance::create(env)) return exports;
-  const char* why = nullptr;
   exports.Set("schema", schemaExports(env));
-  exports.Set("backends", backends(env, &why));
-  exports.Set("cudaUnavailable", why ? Napi::Value(Napi::String::New(env, why)) : env.Null());
+  auto backends = Napi::Object::New(env);
+  backends.Set("cpu", backendExports(env, cpuBackend()));
+  exports.Set("backends", backends);
+  exports.Set("cuda", function(env, "cuda", cuda));
   exports.Set("memory", memoryExports(env));
   addSettings(env, exports);
   return exports;

@@ -84,7 +84,8 @@ napi_value callSync(napi_env env, napi_callback_info info) {
   return guarded(env, OpOf<Record>::name, [&]() -> napi_value {
     const Call call(env, info);
     Record args;
-    if (!ArgumentReader(env, OpOf<Record>::name, Lifetime::call).read(call.arguments[0], args)) return nullptr;
+    ArgumentReader reader(env, OpOf<Record>::name, Lifetime::call, call.backend->memory);
+    if (!reader.read(call.arguments[0], args)) return nullptr;
     Context context;
     const Outcome outcome = runOp(*call.backend, args, context);
     if (outcome.unexpected.empty()) return statusObject(env, outcome.status);
@@ -99,10 +100,10 @@ napi_value callAsync(napi_env env, napi_callback_info info) {
     const Call call(env, info);
     auto job = std::make_unique<OpJob<Record>>(*call.backend);
     View<int32_t> abort;
-    ArgumentReader reader(env, OpOf<Record>::name, Lifetime::job);
+    ArgumentReader reader(env, OpOf<Record>::name, Lifetime::job, call.backend->memory);
     reader.beside("abort", call.arguments[1], abort);
     if (!reader.read(call.arguments[0], job->args)) return nullptr;
-    if (abort.size == 0) {
+    if (abort.size == 0 || abort.memory != Memory::host) {
       throwTypeError(env, std::string(OpOf<Record>::name) + ".abort: expected an Int32Array of one element");
       return nullptr;
     }

@@ -7,6 +7,8 @@
 //
 // Equal bit for bit to the ops one after another, which 'check-first', batches of few rows, and a gate that compares
 // trajectories with one another simply run.
+#include "../checks/policy_loss.h"
+
 #include <algorithm>
 #include <new>
 #include <vector>
@@ -16,55 +18,18 @@
 #include "rows/forward_pass.h"
 #include "rows/gradient_pass.h"
 #include "rows/parallel_rows.h"
+#include "segment_turns.h"
 #include "valid_turns.h"
 
 namespace turnwise::cpu {
 
 namespace {
 
-template <class A, class B>
-bool same(const View<A>& a, const View<B>& b) {
-  return a.data == b.data && a.size == b.size;
-}
-
-/// Whether what one op writes is what the next one reads: the same memory and the same length. Each op checked its own
-/// sizes against one another; here they are checked between ops.
-bool sharesBuffers(const PolicyLoss& args) {
-  const GatherLogProbs& gather = args.gather;
-  const Surrogate& surrogate = args.surrogate;
-  const LogitsGradient& gradient = args.gradient;
-  const bool rows = gradient.logits.data == gather.logits.data && gradient.logits.dtype == gather.logits.dtype &&
-                    gradient.logits.width == gather.logits.width && gradient.logits.count == gather.logits.count &&
-                    same(gradient.targets, gather.targets) && same(gradient.actionMask, gather.actionMask) &&
-                    gradient.temperature == gather.temperature;
-  const bool tokens =
-      same(surrogate.logProbs, gather.logProbs) && same(gradient.logProbs, gather.logProbs) &&
-      same(gradient.logSumExp, gather.logSumExp) && (!surrogate.entropy || same(surrogate.entropy, gather.entropy)) &&
-      (!gradient.entropy || same(gradient.entropy, gather.entropy)) &&
-      (!gradient.coefficients || same(gradient.coefficients, surrogate.coefficients)) &&
-      (!gradient.entropyCoefficients || same(gradient.entropyCoefficients, surrogate.entropyCoefficients));
-  // The bonus is in the loss; a gradient without it would be that of another loss.
-  const bool bonus = surrogate.entropyCoef == 0 || gradient.entropyCoefficients;
-  const bool signals = !args.statistics || (surrogate.advantageLevel == args.statistics->resultLevel &&
-                                            same(surrogate.advantages, args.statistics->advantages));
-  return rows && tokens && bonus && signals;
-}
-
-/// Whether what gather writes lies on what a later op reads as an input of its own: other rows' terms would then read
-/// it before or after, as the threads have it.
-bool gatheredOverInputs(const PolicyLoss& args) {
-  const Surrogate& loss = args.surrogate;
-  return anyOverlap(
-      {args.gather.logProbs, args.gather.logSumExp, args.gather.entropy},
-      {loss.refLogProbs, loss.actionMask, loss.turns.starts, loss.turns.ends, loss.turns.tokens, loss.turns.trajectory,
-       loss.turns.index, loss.groups, loss.advantages, loss.clipScale, loss.ratioTargets, args.gather.targets});
-}
-
 /// Whether a row's gradient can be written before all rows have been read; if not, the ops run one after another.
 bool runsFused(const PolicyLoss& args) {
   const GatherLogProbs& gather = args.gather;
   const Surrogate& surrogate = args.surrogate;
-  if (gather.nonFinite == NonFinite::checkFirst || LossTerms::couplesUnits(surrogate)) return false;
+  if (gather.nonFinite == NonFinite::checkFirst || couplesUnits(surrogate)) return false;
   // The weights of all tokens are multiplied before the first row is read.
   if (anyOverlap({gather.logProbs, gather.logSumExp, gather.entropy},
                  {surrogate.oldLogProbs, surrogate.rolloutLogProbs, surrogate.tokenWeights}))
@@ -217,9 +182,13 @@ Status runOneByOne(const PolicyLoss& args, Context& context) {
 }  // namespace
 
 Status policyLoss(const PolicyLoss& args, Context& context) {
+  if (!validArguments(args)) return {StatusCode::invalidArgument, -1};
+  // First of all: the mask that it writes says whose targets are checked.
+  if (args.segment) {
+    if (const Status status = segmentExactly(*args.segment); !status) return status;
+  }
   if (const Status status = checkGather(args.gather); !status) return status;
   if (const Status status = checkLogitsGradient(args.gradient); !status) return status;
-  if (!sharesBuffers(args) || gatheredOverInputs(args)) return {StatusCode::invalidArgument, -1};
   if (args.statistics) {
     if (const Status status = turnStatistics(*args.statistics, context); !status) return status;
   }

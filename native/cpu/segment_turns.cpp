@@ -2,11 +2,13 @@
 // (native/ops.h). The arrays come from outside: nothing is used as an index before it has been compared with the length
 // it indexes. They may also change from outside at any time: offsets are copied, spans are read once, and no output is
 // read back as an index.
+#include "segment_turns.h"
+
 #include <algorithm>
 #include <new>
 #include <vector>
 
-#include "../backend.h"
+#include "../checks/segment_turns.h"
 #include "valid_turns.h"
 
 namespace turnwise::cpu {
@@ -22,28 +24,28 @@ int32_t readOnce(const int32_t& value) {
   return *const_cast<const volatile int32_t*>(&value);
 }
 
-/// The outputs; knows how many turns fit.
+/// The outputs. Turns for which there is no room are counted, and nothing else.
 class TurnWriter {
  public:
-  explicit TurnWriter(const SegmentTurns& args) : args_(args) {
-    capacity_ = std::min({args.starts.size, args.ends.size, args.tokens.size, args.trajectory.size, args.index.size});
-  }
+  explicit TurnWriter(const SegmentTurns& args) : args_(args), capacity_(turnCapacity(args)) {}
 
-  bool open(int32_t start, int32_t trajectory, int32_t index) {
-    if (count_ == capacity_) return false;
+  void open(int32_t start, int32_t trajectory, int32_t index) {
     start_ = start;
     tokens_ = 0;
     index_ = index;
+    isOpen_ = true;
+    if (count_ >= capacity_) return;
     args_.starts[count_] = start;
     args_.trajectory[count_] = trajectory;
     args_.index[count_] = index;
-    isOpen_ = true;
-    return true;
   }
   void addTokens(int32_t count) { tokens_ += count; }
   void close(int32_t end) {
-    args_.tokens[count_] = tokens_;
-    args_.ends[count_++] = end;
+    if (count_ < capacity_) {
+      args_.tokens[count_] = tokens_;
+      args_.ends[count_] = end;
+    }
+    ++count_;
     isOpen_ = false;
   }
 
@@ -52,6 +54,8 @@ class TurnWriter {
   int32_t index() const { return index_; }
   int32_t openStart() const { return start_; }
   size_t count() const { return count_; }
+  size_t capacity() const { return capacity_; }
+  size_t written() const { return std::min(count_, capacity_); }
 
  private:
   const SegmentTurns& args_;
@@ -65,36 +69,25 @@ class Segmenter {
  public:
   explicit Segmenter(const SegmentTurns& args) : args_(args), offsets_(ownCopy(args.trajectoryOffsets)), turns_(args) {}
 
-  Status run() {
-    if (!validSizes() || outputsOverlap()) return fail(StatusCode::invalidArgument);
+  /// `exactly`: there must be as many turns as there is room for, because other ops read the outputs as they are.
+  Status run(bool exactly) {
+    if (!validArguments(args_) || !validSizes()) return fail(StatusCode::invalidArgument);
+    std::fill_n(args_.effectiveMask.data, args_.effectiveMask.size, uint8_t{0});
     const Status status = args_.by == SegmentBy::spans ? readSpans() : scanTrajectories();
-    if (status) args_.count[0] = static_cast<int32_t>(turns_.count());
-    return status;
+    if (!status) return status;
+    if (exactly && turns_.count() != turns_.capacity()) {
+      return fail(StatusCode::turnCount, static_cast<int64_t>(turns_.count()));
+    }
+    if (turns_.count() > turns_.capacity()) return fail(StatusCode::invalidArgument);
+    args_.count[0] = static_cast<int32_t>(turns_.count());
+    return {};
   }
 
  private:
+  /// After validArguments(): there is an offset.
   bool validSizes() const {
-    if (args_.count.size < 1 || offsets_.empty() || offsets_[0] != 0) return false;
-    if (!std::is_sorted(offsets_.begin(), offsets_.end())) return false;
-    const size_t tokens = static_cast<size_t>(tokenCount());
-    if (args_.actionMask && args_.actionMask.size != tokens) return false;
-    switch (args_.by) {
-      case SegmentBy::turnIds:
-        return args_.turnIds.size == tokens;
-      case SegmentBy::actionMask:
-        return args_.actionMask.size == tokens;
-      case SegmentBy::delimiters:
-        return args_.tokenIds.size == tokens;
-      case SegmentBy::spans:
-        return args_.spanStarts.size == args_.spanEnds.size;
-    }
-    return false;
-  }
-
-  bool outputsOverlap() const {
-    return anyOverlap(
-        {args_.starts, args_.ends, args_.tokens, args_.trajectory, args_.index, args_.count},
-        {args_.trajectoryOffsets, args_.actionMask, args_.turnIds, args_.tokenIds, args_.spanStarts, args_.spanEnds});
+    return offsets_[0] == 0 && std::is_sorted(offsets_.begin(), offsets_.end()) &&
+           validTokenCount(args_, static_cast<size_t>(tokenCount()));
   }
 
   int32_t tokenCount() const { return offsets_.back(); }
@@ -135,9 +128,9 @@ class Segmenter {
     if (id == -1 || turns_.isOpen()) return countToken(n);
     // The ids of this trajectory so far lie in the output, ascending. Should somebody else write there, only which of
     // two errors is reported changes.
-    const int32_t* seen = args_.index.data + firstTurn_;
-    const int32_t* seenEnd = args_.index.data + turns_.count();
-    if (seen != seenEnd && id <= turns_.index()) {
+    if (turns_.count() > firstTurn_ && id <= turns_.index()) {
+      const int32_t* seen = args_.index.data + std::min(firstTurn_, turns_.written());
+      const int32_t* seenEnd = args_.index.data + turns_.written();
       return fail(std::binary_search(seen, seenEnd, id) ? StatusCode::turnSplit : StatusCode::turnOrder, n);
     }
     return openAndCount(n, id);
@@ -184,7 +177,7 @@ class Segmenter {
         trajectory_ = trajectory;
         firstTurn_ = turns_.count();
       }
-      if (!turns_.open(start, trajectory_, nextIndex())) return fail(StatusCode::invalidArgument);
+      turns_.open(start, trajectory_, nextIndex());
       countTokens(start, end);
       turns_.close(end);
       previousStart = start;
@@ -197,7 +190,7 @@ class Segmenter {
   int32_t nextIndex() const { return static_cast<int32_t>(turns_.count() - firstTurn_); }
 
   Status openAndCount(int32_t n, int32_t index) {
-    if (!turns_.open(n, trajectory_, index)) return fail(StatusCode::invalidArgument);
+    turns_.open(n, trajectory_, index);
     return countToken(n);
   }
 
@@ -207,15 +200,21 @@ class Segmenter {
   /// offsets and spans alone, which no array of N elements backs, could claim two billion tokens.
   Status countTokens(int32_t first, int32_t last) {
     if (!args_.actionMask) {
-      if (turns_.isOpen()) turns_.addTokens(last - first);
+      if (turns_.isOpen()) addTokens(first, last);
       return {};
     }
     for (int32_t n = first; n < last; ++n) {
       if (args_.actionMask[n] != 1) continue;
       if (!turns_.isOpen()) return fail(StatusCode::maskOutsideTurn, n);
-      turns_.addTokens(1);
+      addTokens(n, n + 1);
     }
     return {};
+  }
+
+  /// Loss tokens of the open turn.
+  void addTokens(int32_t first, int32_t last) {
+    turns_.addTokens(last - first);
+    if (args_.effectiveMask) std::fill(args_.effectiveMask.data + first, args_.effectiveMask.data + last, uint8_t{1});
   }
 
   const SegmentTurns& args_;
@@ -225,14 +224,22 @@ class Segmenter {
   size_t firstTurn_ = 0;  // first turn of the trajectory at hand
 };
 
-}  // namespace
-
-Status segmentTurns(const SegmentTurns& args, Context&) {
+Status segment(const SegmentTurns& args, bool exactly) {
   try {
-    return Segmenter(args).run();
+    return Segmenter(args).run(exactly);
   } catch (const std::bad_alloc&) {
     return fail(StatusCode::outOfMemory);
   }
+}
+
+}  // namespace
+
+Status segmentTurns(const SegmentTurns& args, Context&) {
+  return segment(args, false);
+}
+
+Status segmentExactly(const SegmentTurns& args) {
+  return segment(args, true);
 }
 
 }  // namespace turnwise::cpu

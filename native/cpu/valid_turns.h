@@ -55,14 +55,18 @@ inline bool validTrajectories(const std::vector<int32_t>& trajectory) {
   return true;
 }
 
+/// Whether the span of a turn follows the one before it, and has room for its loss tokens.
+TURNWISE_HD inline bool followsSpan(int64_t previousEnd, int64_t start, int64_t end, int64_t tokens) {
+  return start >= previousEnd && end >= start && tokens >= 0 && tokens <= end - start;
+}
+
 /// Spans sorted, disjoint and inside [0, tokenCount): no two turns, and so no two threads, own the same token.
 inline bool validSpans(const std::vector<int32_t>& starts, const std::vector<int32_t>& ends,
                        const std::vector<int32_t>& tokens, size_t tokenCount) {
   int64_t previousEnd = 0;
   for (size_t k = 0; k < starts.size(); ++k) {
-    const int64_t start = starts[k], end = ends[k];
-    if (start < previousEnd || end < start || tokens[k] < 0 || tokens[k] > end - start) return false;
-    previousEnd = end;
+    if (!followsSpan(previousEnd, starts[k], ends[k], tokens[k])) return false;
+    previousEnd = ends[k];
   }
   return previousEnd <= static_cast<int64_t>(tokenCount);
 }

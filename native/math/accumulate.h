@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "../ops.h"
+#include "absent.h"
 
 namespace turnwise {
 
@@ -49,6 +50,55 @@ TURNWISE_HD void gae(size_t first, size_t last, double gamma, double lambda, dou
     next = v;
     put(k, advantage);
   }
+}
+
+// The stages of a channel on values[first..last): a trajectory's entries, or those of one turn where observations reset
+// the recursion.
+
+/// Before the statistics: absent turns add 0 and stay absent, absent loss tokens become present (rewards are sparse
+/// there).
+TURNWISE_HD inline void discountSignal(const Channel& channel, size_t first, size_t last, double beyond,
+                                       double* values) {
+  const bool fills = channel.level == Level::token;
+  discounted(
+      first, last, channel.gamma, beyond, [&](size_t e) { return values[e]; },
+      [&](size_t e, double sum) {
+        if (fills || !isAbsent(values[e])) values[e] = present(sum);
+      });
+}
+
+/// V after the last entry of trajectory m: 0 where it ended, V of the last state where it was cut off (EGAE, arXiv
+/// 2506.15050), or as given.
+TURNWISE_HD inline double valueBeyond(const TurnStatistics& args, const Channel& channel, size_t m, double lastValue) {
+  if (channel.bootstrap == Bootstrap::carry) return args.truncated[m] == 1 ? lastValue : 0.0;
+  return channel.bootstrap == Bootstrap::given ? valueOrZero(args.bootstrapValues[m]) : 0.0;
+}
+
+/// gae instead of the signal: every entry becomes present.
+template <class Baseline>
+TURNWISE_HD void estimateAdvantages(const Channel& channel, size_t first, size_t last, double beyond,
+                                    const Baseline& baseline, double* values) {
+  gae(
+      first, last, channel.gamma, channel.lambda, beyond, [&](size_t e) { return values[e]; }, baseline,
+      [&](size_t e, double advantage) { values[e] = present(advantage); });
+}
+
+/// After the statistics: absent entries receive what follows.
+TURNWISE_HD inline void sumLater(const Channel& channel, size_t first, size_t last, double* z) {
+  const auto value = [&](size_t e) { return z[e]; };
+  const auto put = [&](size_t e, double sum) { z[e] = present(sum); };
+  if (channel.thenDivide == Divide::sqrtTerms) {
+    discountedBySqrtTerms(first, last, channel.thenGamma, value, put);
+  } else {
+    discounted(first, last, channel.thenGamma, 0.0, value, put);
+  }
+}
+
+/// Of a joined sequence: one that overflowed counts as infinite.
+TURNWISE_HD inline void sumJoined(size_t first, size_t last, double gamma, double* advantages) {
+  discounted(
+      first, last, gamma, 0.0, [&](size_t k) { return present(advantages[k]); },
+      [&](size_t k, double sum) { advantages[k] = sum; });
 }
 
 }  // namespace turnwise

@@ -44,4 +44,11 @@ TURNWISE_HD inline double normalQuantile(double p) {
   return q < 0 ? -size : size;
 }
 
+/// Of values that share the ranks first + 1 ... end of n: the quantile of (their average rank - 1/2) / n, so a constant
+/// group becomes exactly 0. G2RPO (arXiv 2604.08539; plotting position and ties are this project's choice).
+TURNWISE_HD inline double rankQuantile(size_t first, size_t end, size_t n) {
+  const double rank = static_cast<double>(first + 1 + end) / 2;
+  return normalQuantile((rank - 0.5) / static_cast<double>(n));
+}
+
 }  // namespace turnwise

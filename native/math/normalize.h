@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "../ops.h"
+#include "absent.h"
 #include "reproducible_sum.h"
 
 namespace turnwise {
@@ -18,34 +19,41 @@ struct GroupMoments {
 /// Two passes over deviations, never E[x^2] - E[x]^2. The extremes serve both sums as the bound of their terms,
 /// rounding being monotone. Equal members are their own mean with variance 0: mean = sum / n can miss them by an ulp,
 /// which eps = 1e-6 blows up to advantages of 1e-2 in fp32 releases (arXiv 2605.06200's and verl's GRPO).
-template <class Value>
-TURNWISE_HD GroupMoments groupMoments(size_t n, int ddof, const Value& value) {
+template <class Crew, class Value>
+TURNWISE_HD GroupMoments groupMoments(const Crew& crew, size_t n, int ddof, const Value& value) {
   GroupMoments moments{n, 0.0, 0.0, true};
   if (n == 0) return moments;
-  double smallest = value(0), largest = value(0);
-  for (size_t i = 1; i < n; ++i) {
+  const double first = value(0);
+  double smallest = first, largest = first;
+  for (size_t i = crew.rank(); i < n; i += crew.size()) {
     const double x = value(i);
     smallest = x < smallest ? x : smallest;
     largest = x > largest ? x : largest;
   }
+  smallest = crew.smallest(smallest);
+  largest = crew.largest(largest);
   moments.allEqual = smallest == largest;
   if (moments.allEqual) {
-    moments.mean = smallest;
+    moments.mean = first;
     return moments;
   }
   ReproducibleSum sum(n, -smallest > largest ? -smallest : largest);
-  for (size_t i = 0; i < n; ++i) sum.add(value(i));
-  moments.mean = sum.result() / static_cast<double>(n);
+  for (size_t i = crew.rank(); i < n; i += crew.size()) sum.add(value(i));
+  moments.mean = crew.together(sum).result() / static_cast<double>(n);
 
   const double mean = moments.mean;
   const double below = (smallest - mean) * (smallest - mean), above = (largest - mean) * (largest - mean);
   ReproducibleSum squares(n, below > above ? below : above);
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = crew.rank(); i < n; i += crew.size()) {
     const double deviation = value(i) - mean;
     squares.add(deviation * deviation);
   }
-  moments.variance = squares.result() / (static_cast<double>(n) - ddof);
+  moments.variance = crew.together(squares).result() / (static_cast<double>(n) - ddof);
   return moments;
+}
+template <class Value>
+TURNWISE_HD GroupMoments groupMoments(size_t n, int ddof, const Value& value) {
+  return groupMoments(Solo(), n, ddof, value);
 }
 
 /// Members that are all equal have z = 0 exactly under these centers: the center is the members' own value.
@@ -74,6 +82,88 @@ TURNWISE_HD inline double flooredStd(const GroupMoments& moments, double floor) 
   if (moments.count < 2) return 1.0;
   const double deviation = std::sqrt(moments.variance);
   return deviation < floor ? floor : deviation;
+}
+
+/// The middle of n >= 1 values, or the mean of the two middle ones; at(i) is the value of rank i.
+template <class At>
+TURNWISE_HD double medianOf(size_t n, const At& at) {
+  const double middle = at(n / 2);
+  // Halved before they are added: the sum of two finite values may not be finite.
+  return n % 2 == 1 ? middle : 0.5 * at(n / 2 - 1) + 0.5 * middle;
+}
+
+/// What is done to the values of one group.
+struct GroupRule {
+  double center = 0;
+  bool usesBaseline = false;  // center given: each value has its own
+  double leaveOneOut = 0;     // RLOO (arXiv 2402.14740), x minus the mean of the others: the number of members; or 0
+  bool isFlat = false;        // no spread to measure anything by
+  double divisor = 1;
+
+  /// z of x, the transformed `value`.
+  TURNWISE_HD double operator()(double value, double x, double ownCenter) const {
+    double centered = x - ownCenter;
+    if (leaveOneOut > 0) centered = centered * leaveOneOut / (leaveOneOut - 1);
+    // Of an infinite signal nothing is left to compare: not even equal ones have z = 0.
+    return std::isinf(value) ? value : present(isFlat ? 0.0 : scaled(centered, divisor));
+  }
+};
+
+/// From the moments of its members. median() and lengthWeightedMean() are asked where they are the center.
+template <class Median, class LengthWeightedMean>
+TURNWISE_HD GroupRule groupRule(const Channel& channel, const GroupMoments& moments, double batchVariance,
+                                const Median& median, const LengthWeightedMean& lengthWeightedMean) {
+  GroupRule rule;
+  if (moments.count == 1) {
+    if (channel.singleton == Singleton::raw) {
+      // A given baseline compares with nobody, so it is taken off all the same.
+      rule.usesBaseline = channel.center == Center::given;
+    } else {
+      rule.center = moments.mean;  // the only entry, or as far as others are from it
+    }
+    return rule;
+  }
+  if (moments.allEqual && centersOnMembers(channel.center)) {
+    rule.center = moments.mean;
+    rule.isFlat = channel.scale != Scale::none && !(channel.leastStd > 0);  // no spread to measure others by
+    if (!rule.isFlat) rule.divisor = divisorOf(0.0, channel);
+    return rule;
+  }
+  switch (channel.center) {
+    case Center::none:
+      break;
+    case Center::mean:
+      rule.center = moments.mean;
+      break;
+    case Center::leaveOneOut:
+      rule.center = moments.mean;
+      rule.leaveOneOut = static_cast<double>(moments.count);
+      break;
+    case Center::median:
+      rule.center = median();
+      break;
+    case Center::lengthWeighted:
+      rule.center = lengthWeightedMean();
+      break;
+    case Center::given:
+      rule.usesBaseline = true;
+      break;
+  }
+  rule.divisor = divisorOf(channel.scale == Scale::batchStd ? batchVariance : moments.variance, channel);
+  return rule;
+}
+
+/// One group's line in the channel's row of groupStats.
+TURNWISE_HD inline void countGroup(double* stats, const GroupMoments& moments) {
+  const auto stat = [&](GroupStat s) -> double& { return stats[static_cast<size_t>(s)]; };
+  const double size = static_cast<double>(moments.count);
+  const double smallest = stat(GroupStat::smallest);
+  stat(GroupStat::smallest) = stat(GroupStat::groups) > 0 && smallest < size ? smallest : size;
+  if (size > stat(GroupStat::largest)) stat(GroupStat::largest) = size;
+  stat(GroupStat::groups) += 1;
+  stat(GroupStat::members) += size;
+  stat(GroupStat::singletons) += moments.count == 1;
+  stat(GroupStat::zeroVariance) += moments.count > 1 && moments.allEqual;
 }
 
 }  // namespace turnwise

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../types.h"
+#include "crew.h"
 
 namespace turnwise {
 
@@ -72,6 +72,20 @@ class ReproducibleSum {
     sum3_ += (x + anchor3_) - anchor3_;
   }
 
+  /// What the terms so far come to. Parts of sums with the same n and largest add up exactly, in any order.
+  struct Parts {
+    double first, second, third;
+    TURNWISE_HD friend Parts operator+(const Parts& a, const Parts& b) {
+      return {a.first + b.first, a.second + b.second, a.third + b.third};
+    }
+  };
+  TURNWISE_HD Parts parts() const { return {sum1_, sum2_, sum3_}; }
+  TURNWISE_HD void setParts(const Parts& parts) {
+    sum1_ = parts.first;
+    sum2_ = parts.second;
+    sum3_ = parts.third;
+  }
+
   TURNWISE_HD double result() const { return ((sum1_ + sum2_) + sum3_) * scaledPower(1.0, shift_); }
 
  private:
@@ -84,19 +98,28 @@ class ReproducibleSum {
   bool finite_ = true;
 };
 
-/// value(0) + ... + value(n - 1), order-independent. NaN or both infinities among the terms: NaN.
-template <class Value>
-TURNWISE_HD double reproducibleSum(size_t n, const Value& value) {
+/// value(0) + ... + value(items - 1), order-independent; all but `n` of them are 0, and only n shows in the bits. NaN
+/// or both infinities among the terms: NaN.
+template <class Crew, class Value>
+TURNWISE_HD double reproducibleSum(const Crew& crew, size_t items, size_t n, const Value& value) {
   double largest = 0;
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = crew.rank(); i < items; i += crew.size()) {
     const double x = value(i);
     const double size = x < 0 ? -x : x;
     if (!(size <= largest)) largest = size;  // true for NaN
     if (largest - largest != 0) break;
   }
-  ReproducibleSum sum(n, largest);
-  for (size_t i = 0; i < n; ++i) sum.add(value(i));
-  return sum.result();
+  ReproducibleSum sum(n, crew.largest(largest));
+  for (size_t i = crew.rank(); i < items; i += crew.size()) sum.add(value(i));
+  return crew.together(sum).result();
+}
+template <class Crew, class Value>
+TURNWISE_HD double reproducibleSum(const Crew& crew, size_t n, const Value& value) {
+  return reproducibleSum(crew, n, n, value);
+}
+template <class Value>
+TURNWISE_HD double reproducibleSum(size_t n, const Value& value) {
+  return reproducibleSum(Solo(), n, value);
 }
 
 }  // namespace turnwise

@@ -126,6 +126,7 @@ export function policyLossArgs(variant: Variant): PolicyLossArgs {
   const withEntropy = variant.withEntropy ?? loss.entropyCoef !== undefined;
   const oldLogProbs = near();
   return {
+    segment: null,
     statistics,
     gather: { logits, targets, actionMask, temperature: 0.9, nonFinite, logProbs, logSumExp, entropy },
     surrogate: {

@@ -291,6 +291,7 @@ function caseOf({ title, why, given, fails, room = 40 }: Row): OpCase<'segmentTu
         trajectory: output(),
         index: output(),
         count: new Int32Array(1).fill(-99),
+        effectiveMask: null,
         ...given(),
       };
     },

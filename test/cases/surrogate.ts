@@ -1,5 +1,5 @@
 /** Cases of surrogate: ratios x aggregates x clips x KL, and layouts on purpose. Every other option: surrogate_stages.ts. */
-import { layoutOf, randomLayout } from '../support/turns.js';
+import { type Layout, layoutOf, randomLayout } from '../support/turns.js';
 import { AGGREGATES, GATES, KLS, RATIOS, WEIGHTS } from './loss_options.js';
 import type { OpCase } from './op_case.js';
 import { caseOf, usual } from './surrogate_case.js';
@@ -8,6 +8,13 @@ import { SURROGATE_STAGE_CASES } from './surrogate_stages.js';
 export { RATIOS } from './loss_options.js';
 
 const LEVELS = ['turn', 'token'] as const;
+
+/** Its tokens stay. */
+function withoutLastTurn({ turns, ...layout }: Layout): Layout {
+  const { starts, ends, tokens, trajectory, index } = turns;
+  const [s, e, t, m, i] = [starts, ends, tokens, trajectory, index].map((values) => values.slice(0, -1));
+  return { ...layout, turns: { ...turns, starts: s, ends: e, tokens: t, trajectory: m, index: i } };
+}
 
 const product: OpCase<'surrogate'>[] = Object.entries(RATIOS).flatMap(([ratioName, ratio]) => [
   ...AGGREGATES.flatMap((aggregate) =>
@@ -67,6 +74,12 @@ const shapes: OpCase<'surrogate'>[] = (['token', 'turn straight-through', 'seque
       () => ({ layout: layoutOf([[[1, 1], [], [1]]], () => 0) }),
       settings,
     ),
+    caseOf(
+      `${name}: tokens behind the last turn`,
+      'in no turn',
+      () => ({ layout: withoutLastTurn(layoutOf([[[1, 0, 1], new Array(40).fill(0)]], () => 0)) }),
+      settings,
+    ),
     caseOf(`${name}: one token`, 'N = 1', () => ({ layout: layoutOf([[[1]]], () => 0) }), settings),
     caseOf(
       `${name}: one turn of everything`,
@@ -102,4 +115,22 @@ const shapes: OpCase<'surrogate'>[] = (['token', 'turn straight-through', 'seque
   ];
 });
 
-export const SURROGATE_CASES: readonly OpCase<'surrogate'>[] = [...product, ...SURROGATE_STAGE_CASES, ...shapes];
+/** Trajectories, turns and prompts without a loss token do not count. */
+const counted: OpCase<'surrogate'>[] = AGGREGATES.flatMap((aggregate) => [
+  caseOf(`denominators counted: ${aggregate}`, 'those of the batch', usual, { aggregate, denominators: null }),
+  caseOf(
+    `denominators counted: ${aggregate}, tokenless trajectories`,
+    'what has no loss token',
+    () => ({
+      layout: layoutOf([[[1, 1]], [[0]], [[1], [0, 1]], [[]], [[1]], [[0, 0], [1]]], () => 1),
+    }),
+    { aggregate, denominators: null, groups: Int32Array.of(5, 9, -7, 9, 5, 5), entropyCoef: 0.1 },
+  ),
+]);
+
+export const SURROGATE_CASES: readonly OpCase<'surrogate'>[] = [
+  ...product,
+  ...SURROGATE_STAGE_CASES,
+  ...shapes,
+  ...counted,
+];

@@ -173,6 +173,15 @@ const nonFinite: OpCase<'surrogate'>[] = (
   ),
 );
 
+/** More than there are threads to look for them. */
+const firstOfMany = caseOf(
+  'no log-prob is finite',
+  'the first is named',
+  () => ({ layout: layoutOf([[[0, 0, ...new Array(5000).fill(1)]]], () => 0), logRatio: () => Number.NaN }),
+  {},
+  { code: 'non-finite-log-prob', position: 2 },
+);
+
 /** Two turns and a trajectory; token 2 of the first turn is bad, and what a gate makes of it flows. */
 const propagated = Object.entries({ ...GATES, ...MORE_GATES }).map(([name, gate]): OpCase<'surrogate'> => {
   const content = {
@@ -293,6 +302,11 @@ const contradictions: [title: string, settings: Partial<SurrogateArgs>, missing?
   ['l1-target without ratioTargets', { gate: MORE_GATES['l1-target'] }, 'ratioTargets'],
   ['entropy bonus without entropy', { entropyCoef: 0.1 }, 'entropy'],
   ['ratio-corrected KL of turns', { ratio: RATIOS['turn true'], kl: CORRECTED_KLS['k1, times the ratio'] }],
+  ['prompts to be counted without groups', { aggregate: 'prompt-mean', denominators: null }, 'groups'],
+  [
+    'prompts to be counted, too few groups',
+    { aggregate: 'prompt-mean', denominators: null, groups: new Int32Array(7) },
+  ],
   ['log-sum-exp without groups', { ratio: RATIOS['sequence true'], gate: COUPLED }, 'groups'],
   ['log-sum-exp, too few groups', { ratio: RATIOS['sequence true'], gate: COUPLED, groups: new Int32Array(7) }],
   ['log-sum-exp of tokens', { ratio: { ...RATIO, form: 'true' }, gate: COUPLED }],
@@ -326,6 +340,7 @@ export const SURROGATE_EDGE_CASES: readonly OpCase<'surrogate'>[] = [
   ...nonFinite,
   ...propagated,
   ...maskedOut,
+  firstOfMany,
   tiny('k2'),
   tiny('k3'),
   ...arrays.map((name) => invalid(name, (args) => Object.assign(args, { [name]: shorter(args[name]) }))),
@@ -336,7 +351,10 @@ export const SURROGATE_EDGE_CASES: readonly OpCase<'surrogate'>[] = [
   invalid('actionMask', (args) => (args.actionMask = args.actionMask.slice(1))),
   invalid('turns.tokens', (args) => (args.turns.tokens = args.turns.tokens.slice(1))),
   invalid('a span beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] += 1)),
+  invalid('a span far beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] = 2 ** 31 - 1)),
   invalid('a span below 0', (args) => (args.turns.starts[0] = -1)),
+  invalid('a trajectory below 0', (args) => (args.turns.trajectory[0] = -1)),
+  invalid('trajectories that go back', (args) => (args.turns.trajectory[args.turns.trajectory.length - 1] = 0)),
   invalid('spans that overlap', (args) => (args.turns.starts[1] = args.turns.ends[0] - 1)),
   invalid(
     'more tokens than the span',

@@ -109,6 +109,7 @@ const BY_TURN: CallRow[] = [
     'trajectories as turns',
     (b) => {
       delete b.turns;
+      delete b.actionMask;
       b.trajectoryOffsets = from.trajectoryOffsets;
     },
     { code: 'ERR_MISSING', path: 'turns', expected: /"a2tgpo"/ },

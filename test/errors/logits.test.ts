@@ -194,6 +194,7 @@ const LOGITS: CallRow[] = [
     'trajectories as turns where the estimator works on turns',
     (b) => {
       delete b.turns;
+      delete b.actionMask;
       b.trajectoryOffsets = from.trajectoryOffsets;
     },
     { code: 'ERR_MISSING', path: 'turns', expected: 'turns: the estimator "a2tgpo" works on turns' },

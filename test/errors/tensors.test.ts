@@ -52,7 +52,6 @@ describe('tensors and settings', () => {
     ],
     ['detached data', () => tensor(detached(new Float32Array(2)), [2]), { code: 'ERR_DETACHED', path: 'data' }],
     ['data after dispose', () => gone.data, { code: 'ERR_DISPOSED', path: 'tensor' }],
-    ['size after dispose', () => gone.size, { code: 'ERR_DISPOSED', path: 'tensor' }],
     [
       '0 threads',
       () => configure({ threads: 0 }),

@@ -67,12 +67,12 @@ describe('accepted', () => {
   });
 
   test('lengths beyond 2^32 elements', () => {
-    const args = gatherArgs(2, 5);
+    const args = gatherArgs(4, 5);
     const data = new Float32Array(2 ** 32); // never touched: the mask keeps every row out
-    const masked = { ...args, logits: { data, dtype: 'f32', width: 2 ** 31 }, actionMask: new Uint8Array(2) };
+    const masked = { ...args, logits: { data, dtype: 'f32', width: 2 ** 30 }, actionMask: new Uint8Array(4) };
     args.logProbs.fill(7);
     expect(gather(masked).code).toBe('ok');
-    expect([...args.logProbs]).toEqual([0, 0]);
+    expect([...args.logProbs]).toEqual([0, 0, 0, 0]);
   });
 
   test('a record without a prototype', () => {

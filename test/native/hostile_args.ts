@@ -228,6 +228,7 @@ export function policyLossArgs(): PolicyLossArgs {
   const logSumExp = new Float64Array(N);
   const rows = { logits, targets, actionMask, temperature, logProbs, logSumExp, entropy };
   return {
+    segment: null,
     statistics: null,
     gather: { ...rows, nonFinite: 'throw' },
     surrogate,

@@ -105,6 +105,7 @@ describe('abort', () => {
       trajectory: none(),
       index: none(),
       count,
+      effectiveMask: null,
     } as const;
     const abort = flag();
     abort[0] = 1;

@@ -44,7 +44,7 @@ test('a binary of another version', async () => {
   const { loadNative, nativeFailure } = await import('../../lib/backend/native.js');
   expect(loadNative()).toBeNull();
   expect(nativeFailure()).toBe(
-    'the native binary is of another version (it has no memory, getThreads, simdTarget). ' +
+    'the native binary is of another version (it has no cuda, memory, getThreads, simdTarget). ' +
       'Delete build/ or reinstall the package: the binary does not fit this version',
   );
 });

@@ -73,6 +73,7 @@ export function segmentArgs(given: Partial<SegmentTurnsArgs> & { room: number })
     trajectory: output(),
     index: output(),
     count: new Int32Array(1),
+    effectiveMask: null,
     ...rest,
   };
 }

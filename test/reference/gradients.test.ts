@@ -246,6 +246,7 @@ describe('policyLoss by every logit', () => {
     const shared = { logits, targets, actionMask, temperature, logProbs, logSumExp, entropy };
     const { coefficients, entropyCoefficients } = surrogate;
     return {
+      segment: null,
       statistics: null,
       gather: { ...shared, nonFinite: 'throw' },
       surrogate,

@@ -48,6 +48,7 @@ function step({ inPlace = false, nonFinite = 'throw' as NonFinite } = {}): Polic
   });
   const shared = { logits, targets, actionMask: null, temperature: 0.7, logProbs, logSumExp, entropy };
   return {
+    segment: null,
     statistics,
     gather: { ...shared, nonFinite },
     surrogate,

@@ -116,6 +116,7 @@ describe('by hand', () => {
       klSum,
       entropySum: 21,
       nonFinite: 0,
+      largestCoefficient: Math.max(...args.coefficients.map(Math.abs)),
     };
     for (const [slot, value] of Object.entries(expected)) {
       expect(metric(args, slot as MetricSlot), slot).toBeCloseTo(value, 13);

@@ -90,3 +90,37 @@ export function disposes(): number {
   using scratch = Tensor.alloc([2], 'f32');
   return scratch.size;
 }
+
+/** With logits on a GPU any array of the batch may be there; what comes back is there. */
+const onGpu = Tensor.alloc([3, 5], 'bf16', 'cuda');
+declare const deviceIds: Tensor<'int32', 'cuda'>;
+declare const deviceReals: Tensor<'f32', 'cuda'>;
+const there = policyLossSync(
+  { logits: onGpu, targets: deviceIds, oldLogProbs: deviceReals, turns, actionMask: mask, ...signals },
+  a2tgpo(),
+  { device: 'cuda', rowScale: 'deferred', out: { logits: onGpu } },
+);
+export const deviceGradient: Tensor<'bf16', 'cuda'> = there.grad.logits;
+export const deviceArrays: (Tensor<'f32', 'cuda'> | undefined)[] = [there.logProbs, there.entropy, there.grad.rowScale];
+export const deviceLoss: number = there.loss;
+export const rawOnGpu: Promise<{ readonly loss: number }> = policyLoss(
+  { logits: onGpu, targets: ids, oldLogProbs: f32, trajectoryOffsets: deviceIds, turnIds: deviceIds, ...signals },
+  a2tgpo(),
+);
+export const rawOnHost: number = policyLossSync(
+  { logits: f32, targets: ids, oldLogProbs: f32, trajectoryOffsets: ids, turnIds: ids, ...signals },
+  a2tgpo(),
+).loss;
+export const deviceLogProbs: Tensor<'f32', 'cuda'> = policyLossSync(
+  { logProbs: deviceReals, oldLogProbs: f32, turns, advantages: f32 },
+  grpo(),
+).grad.logProbs;
+export const gathered: Tensor<'f64', 'cuda'> = gatherLogProbsSync({ logits: onGpu, targets: deviceIds }).logSumExp;
+
+/** To a device and back. */
+export async function copies(): Promise<Uint16Array> {
+  const moved: Tensor<'f32', 'cuda'> = await tensor(f32, [3]).to('cuda');
+  const address: Tensor<'f32', 'cuda'> = Tensor.fromPointer(4096n, [3], 'f32');
+  const back: Tensor<'f32'> = (address.disposed ? moved : address).toHostSync();
+  return (await onGpu.toHost()).data.subarray(back.size);
+}

@@ -114,3 +114,41 @@ estimateAdvantages.fromRows(credit, mine);
 segmentTurns({ trajectoryOffsets: ids, spans: { starts: ids } });
 // @ts-expect-error turns are made by segmentTurns, whose result is read-only
 turns.count = 3;
+
+// ---- devices
+declare const device: Tensor<'f32', 'cuda'>;
+declare const deviceIds: Tensor<'int32', 'cuda'>;
+const gpuLogits = Tensor.alloc([2, 2], 'f16', 'cuda');
+const onGpu = { logits: gpuLogits, targets: deviceIds, oldLogProbs: device, turns, advantages };
+// @ts-expect-error elements on a GPU
+device.data.length;
+// @ts-expect-error a tensor is in host memory where nothing else is said
+Tensor.alloc([2], 'f32') satisfies Tensor<'f32', 'cuda'>;
+// @ts-expect-error a tensor in host memory is none on a GPU
+tensor(f32, [2]) satisfies Tensor<'f32', 'cuda'>;
+// @ts-expect-error nor the other way round
+device satisfies Tensor<'f32'>;
+// @ts-expect-error a device that does not exist
+Tensor.alloc([2], 'f32', 'metal');
+// @ts-expect-error host logits with old log-probs on a GPU
+policyLossSync({ ...logits, oldLogProbs: device, advantages }, mine);
+// @ts-expect-error host logits with targets on a GPU
+gatherLogProbsSync({ logits: f32, targets: deviceIds });
+// @ts-expect-error targets of reals
+policyLossSync({ ...onGpu, targets: device }, mine);
+// @ts-expect-error old log-probs in a tensor in host memory
+policyLossSync({ ...onGpu, oldLogProbs: tensor(f32, [2]) }, mine);
+// @ts-expect-error advantages in float32 on a GPU
+policyLossSync({ ...onGpu, advantages: device }, mine);
+// @ts-expect-error tensors on a GPU run there
+policyLossSync(onGpu, mine, { device: 'cpu' });
+// @ts-expect-error their gradient is written there
+policyLossSync(onGpu, mine, { out: { logits: Tensor.alloc([2, 2], 'f16') } });
+// @ts-expect-error and stays there
+policyLossSync(onGpu, mine).grad.logits satisfies Tensor<'f16'>;
+// @ts-expect-error so do the log-probs
+policyLossSync(onGpu, mine).logProbs satisfies Float32Array;
+// @ts-expect-error phase A takes host arrays
+estimateAdvantages({ turns, groups: deviceIds }, mine);
+// @ts-expect-error so does segmentation
+segmentTurns({ trajectoryOffsets: ids, turnIds: deviceIds });

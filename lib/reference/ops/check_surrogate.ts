@@ -6,7 +6,13 @@ import { areSpansWithin, areTurns } from './turn_layout.js';
 
 /** After it no index can leave a buffer. */
 export function checkSurrogate(args: SurrogateArgs): Status {
-  return areSizesRight(args) && isGateRight(args) && areWeightsRight(args) && areRegularizersRight(args) ? OK : INVALID;
+  return areSizesRight(args) &&
+    isGateRight(args) &&
+    areWeightsRight(args) &&
+    areRegularizersRight(args) &&
+    canCount(args)
+    ? OK
+    : INVALID;
 }
 
 function areSizesRight(args: SurrogateArgs): boolean {
@@ -47,6 +53,12 @@ function areWeightsRight(args: SurrogateArgs): boolean {
     if (weight.kind === 'given') return args.tokenWeights !== null;
     return weight.kind !== 'importance' || weight.reduce !== 'max';
   });
+}
+
+/** Prompts are counted by their groups. */
+function canCount({ aggregate, denominators, turns, groups }: SurrogateArgs): boolean {
+  if (denominators !== null || aggregate !== 'prompt-mean') return true;
+  return groups !== null && (turns.trajectory.at(-1) ?? -1) < groups.length;
 }
 
 function areRegularizersRight({ kl, ratio, entropyCoef, entropy }: SurrogateArgs): boolean {

@@ -1,20 +1,23 @@
 /**
- * The whole step, from turn signals and logits to the loss and dLogits: the four ops one after another on shared
+ * The whole step, from raw signals and logits to the loss and dLogits: the five ops one after another on shared
  * buffers.
  * This is what a fused backend must equal.
  */
-import type { PolicyLossArgs, Status } from '../../ops.js';
+import type { PolicyLossArgs, Status, TurnsArgs } from '../../ops.js';
 import { checkSurrogate } from './check_surrogate.js';
 import { checkGather, checkRows, gatherRows } from './gather_log_probs.js';
 import { checkLogitsGradient, logitsGradient } from './logits_gradient.js';
+import { segmentExactly } from './segment_turns.js';
 import { INVALID, OK } from './status.js';
 import { surrogate } from './surrogate.js';
 import { checkTurnStatistics, turnStatistics } from './turn_statistics.js';
 
 export function policyLoss(args: PolicyLossArgs): Status {
-  const { statistics, gather, gradient } = args;
+  const { segment, statistics, gather, gradient } = args;
   const steps = [
-    // Everything is checked before anything is written, so that an error leaves the caller's buffers as they were.
+    // What the others check depends on the turns.
+    () => (segment === null ? OK : segmentExactly(segment)),
+    // Everything else is checked before it is written, so that an error leaves the caller's buffers as they were.
     () => (statistics === null ? OK : checkTurnStatistics(statistics)),
     () => checkGather(gather),
     () => checkSurrogate(args.surrogate),
@@ -34,7 +37,8 @@ export function policyLoss(args: PolicyLossArgs): Status {
 }
 
 /** Whether what one op writes is what the next one reads; otherwise a step would run on stale numbers. */
-function sharesBuffers({ statistics, gather, surrogate, gradient }: PolicyLossArgs): boolean {
+function sharesBuffers(args: PolicyLossArgs): boolean {
+  const { statistics, gather, surrogate, gradient } = args;
   const given = statistics === null || sameMemory(surrogate.advantages, statistics.advantages);
   const rows = sameMemory(gradient.logits.data, gather.logits.data) && sameMemory(gradient.targets, gather.targets);
   const tokens =
@@ -47,8 +51,24 @@ function sharesBuffers({ statistics, gather, surrogate, gradient }: PolicyLossAr
     sharedIfRead(gradient.entropyCoefficients, surrogate.entropyCoefficients);
   // The bonus is in the loss; a gradient without it would be that of another loss.
   const bonus = surrogate.entropyCoef === 0 || gradient.entropyCoefficients !== null;
-  return given && rows && tokens && entropy && coefficients && bonus && gradient.temperature === gather.temperature;
+  const same = given && rows && tokens && entropy && coefficients && sharesSegments(args);
+  return same && bonus && gradient.temperature === gather.temperature;
 }
+
+/** Whether the turns and the mask that were found are those that every op reads. */
+function sharesSegments({ segment, statistics, gather, surrogate, gradient }: PolicyLossArgs): boolean {
+  if (segment === null) return true;
+  const { effectiveMask } = segment;
+  const reads = (turns: TurnsArgs) => TURNS.every((name) => sameMemory(turns[name], segment[name]));
+  const masks = [gather.actionMask, surrogate.actionMask, gradient.actionMask, statistics?.actionMask ?? effectiveMask];
+  return (
+    reads(surrogate.turns) &&
+    (statistics === null || reads(statistics.turns)) &&
+    masks.every((mask) => mask !== null && sameMemory(mask, effectiveMask))
+  );
+}
+
+const TURNS = ['starts', 'ends', 'tokens', 'trajectory', 'index'] as const;
 
 function sharedIfRead(read: ArrayBufferView | null, written: ArrayBufferView | null): boolean {
   return read === null || sameMemory(read, written);

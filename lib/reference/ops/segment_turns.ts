@@ -7,17 +7,30 @@ import type { SegmentTurnsArgs, Status } from '../../ops.js';
 import { failed, INVALID, OK } from './status.js';
 
 export function segmentTurns(args: SegmentTurnsArgs): Status {
+  const turns = new TurnWriter(args);
+  const status = segment(args, turns);
+  if (status.code !== 'ok') return status;
+  return turns.found > turns.count ? INVALID : OK;
+}
+
+/** The same for arrays that other ops read as they are: there must be exactly as many turns as these have room for. */
+export function segmentExactly(args: SegmentTurnsArgs): Status {
+  const turns = new TurnWriter(args);
+  const status = segment(args, turns);
+  if (status.code !== 'ok') return status;
+  return turns.found === args.starts.length ? OK : failed('turn-count', turns.found);
+}
+
+function segment(args: SegmentTurnsArgs, turns: TurnWriter): Status {
   const tokenCount = countTokens(args);
   if (tokenCount === null || !areOffsets(args.trajectoryOffsets, tokenCount)) return INVALID;
-  if (args.actionMask !== null && args.actionMask.length !== tokenCount) return INVALID;
+  const perToken = [args.actionMask, args.effectiveMask];
+  if (perToken.some((mask) => mask !== null && mask.length !== tokenCount)) return INVALID;
   if (args.count.length < 1) return INVALID;
-
-  const turns = new TurnWriter(args);
+  args.effectiveMask?.fill(0);
   const status = scan(args, turns);
-  if (status.code !== 'ok') return status;
-  if (turns.overflowed) return INVALID;
-  args.count[0] = turns.count;
-  return OK;
+  if (status.code === 'ok') args.count[0] = turns.count;
+  return status;
 }
 
 /** N of the input that decides, or null where it is missing. */
@@ -162,31 +175,34 @@ function firstActive(actionMask: Uint8Array | null, from: number, to: number): n
   return -1;
 }
 
-/** Appends turns to the output arrays; remembers when there was no room, instead of dropping a turn silently. */
+/** Appends turns to the output arrays; goes on counting where there is no room, instead of dropping a turn silently. */
 class TurnWriter {
+  /** Turns that were written. */
   count = 0;
-  overflowed = false;
+  found = 0;
   trajectory = -1;
-  private firstOfTrajectory = 0;
+  private readonly indices = new Set<number>();
 
   constructor(private readonly out: SegmentTurnsArgs) {}
 
   beginTrajectory(m: number): void {
     this.trajectory = m;
-    this.firstOfTrajectory = this.count;
+    this.indices.clear();
   }
 
   /** Whether the current trajectory has a turn of this index. */
   hasIndex(index: number): boolean {
-    return this.out.index.subarray(this.firstOfTrajectory, this.count).includes(index);
+    return this.indices.has(index);
   }
 
-  push(start: number, end: number, index = this.count - this.firstOfTrajectory): void {
-    const { starts, ends, tokens, trajectory, index: indices, actionMask } = this.out;
+  push(start: number, end: number, index = this.indices.size): void {
+    const { starts, ends, tokens, trajectory, index: indices, actionMask, effectiveMask } = this.out;
+    this.found++;
+    this.indices.add(index);
     const room = Math.min(starts.length, ends.length, tokens.length, trajectory.length, indices.length);
-    if (this.count >= room) {
-      this.overflowed = true;
-      return;
+    if (this.count >= room) return;
+    if (effectiveMask !== null) {
+      for (let n = start; n < end; n++) effectiveMask[n] = actionMask === null || actionMask[n] === 1 ? 1 : 0;
     }
     const k = this.count++;
     starts[k] = start;

@@ -8,6 +8,7 @@
 import type { Status, SurrogateArgs } from '../../ops.js';
 import { lossDenominator } from '../math/aggregate.js';
 import { checkSurrogate } from './check_surrogate.js';
+import { countDenominators } from './count_denominators.js';
 import { listLossTokens } from './loss_tokens.js';
 import { failed, OK } from './status.js';
 import { writeMetrics } from './surrogate_metrics.js';
@@ -24,7 +25,8 @@ export function surrogate(args: SurrogateArgs): Status {
   }
   const ratios = unitRatios(args, list);
   const terms = lossTerms(args, list, ratios);
-  const denominator = lossDenominator(args.aggregate, args.denominators);
+  const counts = args.denominators ?? countDenominators(args.turns, args.groups);
+  const denominator = lossDenominator(args.aggregate, counts);
   args.coefficients.fill(0);
   args.entropyCoefficients?.fill(0);
   if (denominator !== 0) {

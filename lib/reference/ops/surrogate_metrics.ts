@@ -44,6 +44,7 @@ export function writeMetrics(args: SurrogateArgs, terms: TokenTerm[], denominato
     klSum: sum((term) => term.klEstimate),
     entropySum: entropy === null ? 0 : sum((term) => entropy[term.token]),
     nonFinite: count((term) => term.nonFinite),
+    largestCoefficient: terms.reduce((value, { token }) => Math.max(value, Math.abs(args.coefficients[token])), 0),
   };
   METRIC_SLOTS.forEach((slot, i) => {
     args.metrics[i] = metrics[slot];

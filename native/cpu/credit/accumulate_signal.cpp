@@ -2,7 +2,6 @@
 #include "accumulate_signal.h"
 
 #include "../../math/accumulate.h"
-#include "absent.h"
 
 namespace turnwise::cpu {
 
@@ -32,35 +31,21 @@ void forEachPart(const Layout& layout, const Channel& channel, const Visit& visi
   });
 }
 
-/// V after the last entry: 0 where the trajectory ended, V of the last state where it was cut off (EGAE, arXiv
-/// 2506.15050), or as given.
-double valueBeyond(const TurnStatistics& args, const Channel& channel, size_t m, double lastValue) {
-  if (channel.bootstrap == Bootstrap::carry) return args.truncated[m] == 1 ? lastValue : 0.0;
-  return channel.bootstrap == Bootstrap::given ? valueOrZero(args.bootstrapValues[m]) : 0.0;
-}
-
 }  // namespace
 
 void discountSignal(const Layout& layout, const Channel& channel, std::vector<double>& values) {
-  const bool fills = channel.level == Level::token;
   forEachPart(layout, channel, [&](size_t first, size_t end, size_t m, bool isLast) {
     const double beyond = isLast && channel.bootstrap == Bootstrap::outcome ? layout.outcome()[m] : 0.0;
-    discounted(
-        first, end, channel.gamma, beyond, [&](size_t e) { return values[e]; },
-        [&](size_t e, double sum) {
-          if (fills || !isAbsent(values[e])) values[e] = present(sum);
-        });
+    turnwise::discountSignal(channel, first, end, beyond, values.data());
   });
 }
 
 void estimateAdvantages(const TurnStatistics& args, const Layout& layout, const Channel& channel,
                         std::vector<double>& values) {
-  const auto value = [&](size_t e) { return values[e]; };
   const auto baseline = [&](size_t e) { return channel.values[layout.position(channel.level, e)]; };
   forEachPart(layout, channel, [&](size_t first, size_t end, size_t m, bool isLast) {
     const double beyond = isLast ? valueBeyond(args, channel, m, baseline(end - 1)) : 0.0;
-    gae(first, end, channel.gamma, channel.lambda, beyond, value, baseline,
-        [&](size_t e, double advantage) { values[e] = present(advantage); });
+    turnwise::estimateAdvantages(channel, first, end, beyond, baseline, values.data());
   });
 }
 

@@ -2,22 +2,13 @@
 #include "channel_signal.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
-#include "../../math/kl.h"
-#include "../../math/normalize.h"
-#include "absent.h"
+#include "../../math/channel_signal.h"
 
 namespace turnwise::cpu {
 
 namespace {
-
-/// The sum of what is there.
-void add(double& sum, double contribution) {
-  if (isAbsent(contribution)) return;
-  sum = isAbsent(sum) ? contribution : present(sum + contribution);
-}
 
 class SignalSum {
  public:
@@ -43,7 +34,7 @@ class SignalSum {
       values_.assign(source, source + size);
       return;
     }
-    for (size_t e = 0; e < size; ++e) add(values_[e], source[e]);
+    for (size_t e = 0; e < size; ++e) addSignal(values_[e], source[e]);
   }
 
   void finish() {
@@ -65,7 +56,7 @@ class SignalSum {
     const bool onLast = channel_.place == Place::last;
     layout_.forEachUnit(level, channel_.level, [&](size_t unit, size_t first, size_t end) {
       if (first == end) return;
-      for (size_t e = onLast ? end - 1 : first; e < end; ++e) add(values_[e], source[unit]);
+      for (size_t e = onLast ? end - 1 : first; e < end; ++e) addSignal(values_[e], source[unit]);
     });
   }
 
@@ -73,8 +64,8 @@ class SignalSum {
     begin();
     layout_.forEachUnit(channel_.level, level, [&](size_t unit, size_t first, size_t end) {
       double sum = kAbsent;
-      for (size_t e = first; e < end; ++e) add(sum, source[e]);
-      add(values_[unit], sum);
+      for (size_t e = first; e < end; ++e) addSignal(sum, source[e]);
+      addSignal(values_[unit], sum);
     });
   }
 
@@ -102,9 +93,7 @@ void readSignal(const TurnStatistics& args, const Layout& layout, const Channel&
   }
   if (channel.klPenalty.coef != 0) {
     for (size_t e = 0; e < perToken.size(); ++e) {
-      const size_t n = layout.tokenAt(e);
-      const double x = static_cast<double>(args.oldLogProbs[n]) - static_cast<double>(args.refLogProbs[n]);
-      perToken[e] = -channel.klPenalty.coef * klTerm(x, channel.klPenalty).value;
+      perToken[e] = klPenalty(args, channel, layout.tokenAt(e));
     }
     sum.addOwn(perToken.data());
   }
@@ -112,12 +101,8 @@ void readSignal(const TurnStatistics& args, const Layout& layout, const Channel&
 }
 
 void matchOutcomeStd(const Layout& layout, const Channel& channel, std::vector<double>& values) {
-  const double outcomeStd = flooredStd(presentMoments(layout.outcome()), channel.stdFloor);
-  const double signalStd = flooredStd(presentMoments(values), channel.stdFloor);
-  const double scale = outcomeStd / signalStd;
-  // A standard deviation beyond float64 has no ratio.
-  const bool overflowed = std::isinf(outcomeStd) || std::isinf(signalStd);
-  for (double& value : values) value = overflowed && !isAbsent(value) ? kInfinity : value * scale;
+  const StdMatch match = stdMatch(presentMoments(layout.outcome()), presentMoments(values), channel.stdFloor);
+  for (double& value : values) value = match(value);
 }
 
 }  // namespace turnwise::cpu

@@ -4,21 +4,19 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../math/absent.h"
 #include "../../math/accumulate.h"
 #include "../../math/channel_factors.h"
 #include "../../math/clip_scale.h"
 #include "../../math/weighted_moments.h"
-#include "absent.h"
 
 namespace turnwise::cpu {
 
 namespace {
 
-/// Sample standard deviation over the loss tokens of the batch; a turn's value counts once per token.
-double tokenDeviation(const double* values, const std::vector<double>& lossTokens) {
-  const WeightedMoments moments = weightedMoments(
-      lossTokens.size(), 1, [&](size_t i) { return valueOrZero(values[i]); }, [&](size_t i) { return lossTokens[i]; });
-  return std::sqrt(moments.variance);
+double deviationOf(const double* values, const std::vector<double>& lossTokens) {
+  return tokenDeviation(
+      Solo(), lossTokens.size(), [&](size_t i) { return values[i]; }, [&](size_t i) { return lossTokens[i]; });
 }
 
 }  // namespace
@@ -26,16 +24,8 @@ double tokenDeviation(const double* values, const std::vector<double>& lossToken
 void sumLater(const Layout& layout, const Channel& channel, Entries& entries) {
   // One value per trajectory has nothing after it.
   if (channel.then != Then::discounted || entries.level == Level::sequence) return;
-  std::vector<double>& z = entries.values;
-  const auto value = [&](size_t e) { return z[e]; };
-  const auto put = [&](size_t e, double sum) { z[e] = present(sum); };
   layout.forEachRun(entries.level, [&](const Run& run) {
-    if (layout.excluded(run.trajectory)) return;
-    if (channel.thenDivide == Divide::sqrtTerms) {
-      discountedBySqrtTerms(run.first, run.end, channel.thenGamma, value, put);
-    } else {
-      discounted(run.first, run.end, channel.thenGamma, 0.0, value, put);
-    }
+    if (!layout.excluded(run.trajectory)) sumLater(channel, run.first, run.end, entries.values.data());
   });
 }
 
@@ -79,18 +69,15 @@ void ChannelCombiner::capAndGate(const Channel& channel, Entries& entries) {
   if (!caps && !gated) return;
   double cap = 1.0;
   if (caps) {
-    const double soFar = tokenDeviation(advantages_, layout_.lossTokens(args_.resultLevel));
-    const double own = tokenDeviation(entries.values.data(), layout_.lossTokens(entries.level));
+    const double soFar = deviationOf(advantages_, layout_.lossTokens(args_.resultLevel));
+    const double own = deviationOf(entries.values.data(), layout_.lossTokens(entries.level));
     cap = capFactor(soFar, own, channel.capEps);
   }
   std::vector<double> gate;
   if (gated) gate = gates(channel.gateTemperature);
   layout_.forEachRun(entries.level, [&](const Run& run) {
     const double own = gated ? gate[run.trajectory] : 1.0;
-    for (size_t e = run.first; e < run.end; ++e) {
-      double& value = entries.values[e];
-      if (!isAbsent(value)) value = present(value * cap * own);
-    }
+    for (size_t e = run.first; e < run.end; ++e) entries.values[e] = damped(entries.values[e], cap, own);
   });
 }
 
@@ -129,14 +116,13 @@ template <class Value>
 void ChannelCombiner::addValues(const Channel& channel, const Value& value) {
   double* sums = channel.use == ChannelUse::ratioTarget ? ratioTargets_ : advantages_;
   layout_.forEachRun(args_.resultLevel, [&](const Run& run) {
-    for (size_t e = run.first; e < run.lastTurn; ++e) sums[e] += channel.weight * valueOrZero(value(run, e));
-    for (size_t e = run.lastTurn; e < run.end; ++e) sums[e] += channel.lastWeight * valueOrZero(value(run, e));
+    for (size_t e = run.first; e < run.lastTurn; ++e) sums[e] += contribution(channel, false, value(run, e));
+    for (size_t e = run.lastTurn; e < run.end; ++e) sums[e] += contribution(channel, true, value(run, e));
   });
   if (args_.combine != Combine::weightedMean || sums != advantages_) return;
   layout_.forEachRun(args_.resultLevel, [&](const Run& run) {
     for (size_t e = run.first; e < run.end; ++e) {
-      const bool says = valueOrZero(value(run, e)) != 0;
-      if (says) weights_[e] += e < run.lastTurn ? channel.weight : channel.lastWeight;
+      weights_[e] += weightInForce(channel, e >= run.lastTurn, value(run, e));
     }
   });
 }
@@ -144,26 +130,23 @@ void ChannelCombiner::addValues(const Channel& channel, const Value& value) {
 /// On the last turn only, whence the sum carries it back.
 void ChannelCombiner::addJoined(const Channel& channel, const Entries& entries) {
   layout_.forEachRun(args_.resultLevel, [&](const Run& run) {
-    advantages_[run.end - 1] += channel.lastWeight * valueOrZero(entries.values[run.trajectory]);
+    advantages_[run.end - 1] += contribution(channel, true, entries.values[run.trajectory]);
   });
 }
 
 void ChannelCombiner::finish() {
   if (args_.combine == Combine::join) {
-    layout_.forEachRun(args_.resultLevel, [&](const Run& run) {
-      discounted(
-          run.first, run.end, args_.joinGamma, 0.0, [&](size_t k) { return present(advantages_[k]); },
-          [&](size_t k, double sum) { advantages_[k] = sum; });
-    });
+    layout_.forEachRun(args_.resultLevel,
+                       [&](const Run& run) { sumJoined(run.first, run.end, args_.joinGamma, advantages_); });
   }
-  for (size_t e = 0; e < weights_.size(); ++e) advantages_[e] = weights_[e] == 0 ? 0.0 : advantages_[e] / weights_[e];
+  for (size_t e = 0; e < weights_.size(); ++e) advantages_[e] = meanByWeight(advantages_[e], weights_[e]);
 }
 
 void ChannelCombiner::write() {
   if (!perToken()) return;
   std::fill_n(args_.advantages.data, args_.advantages.size, 0.0);
   for (size_t e = 0; e < ownAdvantages_.size(); ++e) args_.advantages[layout_.tokenAt(e)] = ownAdvantages_[e];
-  if (!ratioTargets_) return;
+  if (!args_.ratioTargets) return;
   std::fill_n(args_.ratioTargets.data, args_.ratioTargets.size, 0.0);
   for (size_t e = 0; e < ownTargets_.size(); ++e) args_.ratioTargets[layout_.tokenAt(e)] = ownTargets_[e];
 }

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <vector>
 
+#include "../../math/absent.h"
 #include "../../math/channel_factors.h"
 #include "../../math/weighted_moments.h"
-#include "absent.h"
 
 namespace turnwise::cpu {
 
@@ -18,7 +18,7 @@ std::vector<double> knownEntropies(const TurnStatistics& args, const Layout& lay
   std::vector<double> entropies(args.turnEntropies.data, args.turnEntropies.data + args.turnEntropies.size);
   layout.forEachRun(Level::turn, [&](const Run& run) {
     for (size_t k = run.first; k < run.end; ++k) {
-      if (!std::isfinite(entropies[k]) || layout.excluded(run.trajectory)) entropies[k] = kAbsent;
+      if (!isKnownEntropy(entropies[k]) || layout.excluded(run.trajectory)) entropies[k] = kAbsent;
     }
   });
   return entropies;
@@ -52,15 +52,15 @@ TurnFactors turnFactors(const Modulation& modulation, const std::vector<double>&
   return factors;
 }
 
-/// How much each advantage counts: its loss tokens, 1, or 1 for the first turn of a trajectory and 0 for the others.
+/// How much each advantage counts; 0 in excluded trajectories.
 std::vector<double> whitenWeights(const TurnStatistics& args, const Layout& layout) {
-  if (args.whiten.over == Level::token) return layout.lossTokens(args.resultLevel);
-  std::vector<double> weights = layout.ones(args.resultLevel);
-  if (args.whiten.over == Level::sequence) {
-    layout.forEachRun(args.resultLevel, [&](const Run& run) {
-      if (run.first < run.end) std::fill(weights.begin() + run.first + 1, weights.begin() + run.end, 0.0);
-    });
-  }
+  std::vector<double> weights = layout.lossTokens(args.resultLevel);
+  layout.forEachRun(args.resultLevel, [&](const Run& run) {
+    if (layout.excluded(run.trajectory)) return;
+    for (size_t e = run.first; e < run.end; ++e) {
+      weights[e] = whitenWeight(args.whiten.over, weights[e], e == run.first);
+    }
+  });
   return weights;
 }
 
@@ -75,7 +75,7 @@ void modulateAdvantages(const TurnStatistics& args, const Layout& layout, double
       const double bonus = k + 1 < run.end ? args.modulation.bonus * factors.future[k + 1] : 0.0;
       const size_t end = layout.firstOfTurn(args.resultLevel, k + 1);
       for (size_t e = layout.firstOfTurn(args.resultLevel, k); e < end; ++e) {
-        advantages[e] = advantages[e] * factors.scale[k] + bonus;
+        advantages[e] = modulated(advantages[e], factors.scale[k], bonus);
       }
     }
   });

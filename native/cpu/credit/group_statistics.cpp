@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "../../math/normal_quantile.h"
+#include "../../math/normalize.h"
 
 namespace turnwise::cpu {
 
@@ -16,9 +17,7 @@ void rankGauss(std::vector<double>& values) {
   std::vector<double> quantiles(n);
   for (size_t first = 0, end = 0; first < n; first = end) {
     while (end < n && values[order[end]] == values[order[first]]) ++end;
-    // The ranks first + 1 ... end have the average (first + 1 + end) / 2.
-    const double rank = static_cast<double>(first + 1 + end) / 2;
-    const double quantile = normalQuantile((rank - 0.5) / static_cast<double>(n));
+    const double quantile = rankQuantile(first, end, n);
     for (size_t i = first; i < end; ++i) quantiles[order[i]] = quantile;
   }
   values.swap(quantiles);
@@ -28,9 +27,8 @@ double medianOf(const double* values, size_t n) {
   std::vector<double> sorted(values, values + n);
   const auto middle = sorted.begin() + n / 2;
   std::nth_element(sorted.begin(), middle, sorted.end());
-  if (n % 2 == 1) return *middle;
-  // Halved before they are added: the sum of two finite values may not be finite.
-  return 0.5 * *std::max_element(sorted.begin(), middle) + 0.5 * *middle;
+  return turnwise::medianOf(
+      n, [&](size_t rank) { return rank == n / 2 ? *middle : *std::max_element(sorted.begin(), middle); });
 }
 
 }  // namespace turnwise::cpu

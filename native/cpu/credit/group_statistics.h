@@ -6,8 +6,7 @@
 
 namespace turnwise::cpu {
 
-/// Replaces every x by the normal quantile of (rank - 1/2) / n; equal values share the average of their ranks, so a
-/// constant group becomes exactly 0. G2RPO (arXiv 2604.08539; plotting position and ties are this project's choice).
+/// Replaces every x by the normal quantile of its rank; equal values share theirs (math/normal_quantile.h).
 void rankGauss(std::vector<double>& values);
 
 /// The middle value, or the mean of the two middle ones; n >= 1.

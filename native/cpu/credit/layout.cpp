@@ -3,16 +3,11 @@
 
 #include <algorithm>
 
+#include "../../checks/turn_statistics.h"
+#include "../../math/absent.h"
 #include "../valid_turns.h"
-#include "absent.h"
 
 namespace turnwise::cpu {
-
-bool readsTokens(const TurnStatistics& args) {
-  if (args.resultLevel == Level::token) return true;
-  return std::any_of(args.channels.items, args.channels.items + args.channels.size,
-                     [](const Channel& channel) { return channel.level == Level::token || channel.tokenSignal; });
-}
 
 bool Layout::read(const TurnStatistics& args) {
   trajectoryCount_ = args.groups.size;
@@ -68,7 +63,11 @@ size_t Layout::size(Level level) const {
 }
 
 std::vector<double> Layout::lossTokens(Level level) const {
-  if (level == Level::token) return ones(level);
+  if (level == Level::token) {
+    std::vector<double> ones(size(level), 1.0);
+    dropExcluded(level, ones);
+    return ones;
+  }
   std::vector<double> counts(turnCount_);
   for (size_t k = 0; k < turnCount_; ++k) counts[k] = turnTokens_[k];
   if (level == Level::sequence) {
@@ -80,12 +79,6 @@ std::vector<double> Layout::lossTokens(Level level) const {
   }
   dropExcluded(level, counts);
   return counts;
-}
-
-std::vector<double> Layout::ones(Level level) const {
-  std::vector<double> values(size(level), 1.0);
-  dropExcluded(level, values);
-  return values;
 }
 
 void Layout::dropExcluded(Level level, std::vector<double>& values) const {

@@ -79,8 +79,6 @@ class Layout {
 
   /// Loss tokens in each entry; 0 in those of excluded trajectories.
   std::vector<double> lossTokens(Level level) const;
-  /// 1 for each entry, 0 in excluded trajectories.
-  std::vector<double> ones(Level level) const;
 
  private:
   struct TurnRange {
@@ -99,8 +97,5 @@ class Layout {
   std::vector<double> outcome_;       // or empty
   bool anyExcluded_ = false;
 };
-
-/// Whether loss tokens are looked at one by one.
-bool readsTokens(const TurnStatistics& args);
 
 }  // namespace turnwise::cpu

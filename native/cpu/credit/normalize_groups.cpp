@@ -2,29 +2,12 @@
 #include "normalize_groups.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "../../math/absent.h"
 #include "../../math/weighted_moments.h"
-#include "absent.h"
 #include "group_statistics.h"
 
 namespace turnwise::cpu {
-
-namespace {
-
-/// One group's line in the channel's row of groupStats.
-void count(double* stats, size_t members, bool allEqual) {
-  const auto stat = [&](GroupStat s) -> double& { return stats[static_cast<size_t>(s)]; };
-  const double size = static_cast<double>(members);
-  stat(GroupStat::smallest) = stat(GroupStat::groups) == 0 ? size : std::min(stat(GroupStat::smallest), size);
-  stat(GroupStat::largest) = std::max(stat(GroupStat::largest), size);
-  stat(GroupStat::groups) += 1;
-  stat(GroupStat::members) += size;
-  stat(GroupStat::singletons) += members == 1;
-  stat(GroupStat::zeroVariance) += members > 1 && allEqual;
-}
-
-}  // namespace
 
 Status GroupNormalizer::run(const Channel& channel, std::vector<double>& values, double* stats) {
   group(channel, values);
@@ -102,77 +85,24 @@ double GroupNormalizer::batchVariance(const Channel& channel, const std::vector<
   return all.size() < 2 ? 0.0 : groupMoments(all.size(), channel.ddof, [&](size_t i) { return all[i]; }).variance;
 }
 
-/// x_ minus the center of the group.
-void GroupNormalizer::subtractCenter(const Channel& channel, const Group& group, const GroupMoments& moments) {
-  switch (channel.center) {
-    case Center::none:
-      return;
-    case Center::mean:
-      return shift(moments.mean);
-    case Center::leaveOneOut: {
-      // RLOO (arXiv 2402.14740): x minus the mean of the others.
-      const double n = static_cast<double>(moments.count);
-      shift(moments.mean);
-      for (double& x : x_) x = x * n / (n - 1);
-      return;
-    }
-    case Center::median:
-      return shift(medianOf(statistics(channel), moments.count));
-    case Center::lengthWeighted:
-      return shift(lengthWeightedMean(channel, group, moments));
-    case Center::given:
-      for (size_t i = 0; i < group.size; ++i) {
-        x_[i] -= channel.baseline[layout_.position(channel.level, group.entries[i])];
-      }
-      return;
-  }
-}
-
-void GroupNormalizer::shift(double center) {
-  for (double& x : x_) x -= center;
-}
-
-/// OPO (arXiv 2505.23585); the plain mean where nothing has weight.
-double GroupNormalizer::lengthWeightedMean(const Channel& channel, const Group& group,
-                                           const GroupMoments& moments) const {
-  const double* x = statistics(channel);
-  const uint32_t* entries = channel.members == Members::first ? firstEntries_.data() : group.entries;
-  const WeightedMoments weighted = weightedMoments(
-      moments.count, 0, [&](size_t i) { return x[i]; }, [&](size_t i) { return weights_[entries[i]]; });
-  return weighted.weight > 0 ? weighted.mean : moments.mean;
-}
-
 Status GroupNormalizer::normalizeGroup(const Channel& channel, const Group& group, std::vector<double>& values,
                                        double* stats) {
   load(channel, group, values);
   const double* members = statistics(channel);
   const size_t n = channel.members == Members::first ? firsts_.size() : x_.size();
   const GroupMoments moments = groupMoments(n, channel.ddof, [&](size_t i) { return members[i]; });
-  count(stats, n, moments.allEqual);
-  if (n == 1 && channel.singleton == Singleton::raw) {
-    // A given baseline compares with nobody, so it is taken off all the same.
-    if (channel.center != Center::given) return {};
-    subtractCenter(channel, group, moments);
-    for (size_t i = 0; i < group.size; ++i) values[group.entries[i]] = present(x_[i]);
-    return {};
-  }
-  double divisor = 1.0;
-  const bool equal = moments.allEqual && centersOnMembers(channel.center);
-  if (n == 1) {
-    shift(members[0]);  // the only entry, or as far as others are from it
-  } else if (equal && (channel.scale == Scale::none || channel.leastStd > 0)) {
-    shift(members[0]);
-    divisor = divisorOf(0.0, channel);
-  } else if (equal) {
-    std::fill(x_.begin(), x_.end(), 0.0);  // no spread to measure others by
-  } else {
-    subtractCenter(channel, group, moments);
-    divisor = divisorOf(channel.scale == Scale::batchStd ? batchVariance_ : moments.variance, channel);
-  }
+  countGroup(stats, moments);
+  const GroupRule rule = groupRule(
+      channel, moments, batchVariance_, [&] { return medianOf(members, n); },
+      [&] {
+        const uint32_t* entries = channel.members == Members::first ? firstEntries_.data() : group.entries;
+        return lengthWeightedMean(
+            Solo(), moments, [&](size_t i) { return members[i]; }, [&](size_t i) { return weights_[entries[i]]; });
+      });
   for (size_t i = 0; i < group.size; ++i) {
-    double& value = values[group.entries[i]];
-    // Of an infinite signal nothing is left to compare: not even equal ones have z = 0.
-    value = std::isinf(value) ? value : present(scaled(x_[i], divisor));
+    const size_t e = group.entries[i];
+    const double center = rule.usesBaseline ? channel.baseline[layout_.position(channel.level, e)] : rule.center;
+    values[e] = rule(values[e], x_[i], center);
   }
   if (n > 1 || channel.singleton != Singleton::fail) return {};
   return {StatusCode::groupOfOne, static_cast<int64_t>(layout_.position(channel.level, group.entries[0]))};

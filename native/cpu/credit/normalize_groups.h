@@ -33,9 +33,6 @@ class GroupNormalizer {
   void loadFirsts(const Group& group);
   double batchVariance(const Channel& channel, const std::vector<double>& values);
   Status normalizeGroup(const Channel& channel, const Group& group, std::vector<double>& values, double* stats);
-  void subtractCenter(const Channel& channel, const Group& group, const GroupMoments& moments);
-  void shift(double center);
-  double lengthWeightedMean(const Channel& channel, const Group& group, const GroupMoments& moments) const;
   const double* statistics(const Channel& channel) const {
     return channel.members == Members::first ? firsts_.data() : x_.data();
   }

@@ -7,10 +7,10 @@
 // Channel by channel over one work array with an entry per loss token, turn or trajectory. Every sum over a group is
 // order-independent and every other sum stays inside a trajectory, so the bits do not depend on the order of
 // trajectories. Never materialised: an array over entries and channels, or over nodes and their descendants.
-#include <algorithm>
+#include "../../checks/turn_statistics.h"
+
 #include <new>
 
-#include "../../backend.h"
 #include "accumulate_signal.h"
 #include "channel_signal.h"
 #include "combine_channels.h"
@@ -19,15 +19,10 @@
 #include "normalize_groups.h"
 #include "turn_groups.h"
 #include "turn_tree.h"
-#include "valid_credit.h"
 
 namespace turnwise::cpu {
 
 namespace {
-
-bool readsTree(const Channel& channel) {
-  return channel.accumulate == Accumulate::tree || channel.then == Then::tree || channel.group == GroupBy::parent;
-}
 
 class CreditAssignment {
  public:
@@ -40,13 +35,12 @@ class CreditAssignment {
         combiner_(args, layout, keys_) {}
 
   Status run(const Context& context) {
-    const Channel* channels = args_.channels.items;
-    if (std::any_of(channels, channels + args_.channels.size, readsTree)) {
+    if (readsTree(args_)) {
       if (const Status status = tree_.build(keys_); !status) return status;
     }
     for (size_t c = 0; c < args_.channels.size; ++c) {
       if (context.aborted()) return {StatusCode::aborted, -1};
-      if (const Status status = assign(channels[c], static_cast<int64_t>(c)); !status) return status;
+      if (const Status status = assign(args_.channels[c], static_cast<int64_t>(c)); !status) return status;
     }
     combiner_.finish();
     modulateAdvantages(args_, layout_, combiner_.advantages());
@@ -113,7 +107,7 @@ class CreditAssignment {
 }  // namespace
 
 Status turnStatistics(const TurnStatistics& args, Context& context) {
-  if (!validCredit(args)) return {StatusCode::invalidArgument, -1};
+  if (!validArguments(args)) return {StatusCode::invalidArgument, -1};
   try {
     Layout layout;
     if (!layout.read(args)) return {StatusCode::invalidArgument, -1};

@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <new>
 
-#include "../../math/normalize.h"
+#include "../../math/absent.h"
 #include "../../math/tree.h"
-#include "absent.h"
 
 namespace turnwise::cpu {
 
@@ -64,23 +63,10 @@ void TurnTree::backUp(const Channel& channel, const std::vector<double>& leaves,
   layout_.forEachRun(Level::turn, [&](const Run& run) {
     if (layout_.excluded(run.trajectory)) return;
     for (size_t k = run.first; k < run.end; ++k) {
-      const double own = value[node_[k]];
-      if (isAbsent(own)) continue;
-      values[k] = present(own - baselineOf(channel, value, node_[k], root_[run.trajectory]));
+      const uint32_t node = node_[k];
+      values[k] = overBaseline(channel.treeBaseline, value[node], value[parent_[node]], value[root_[run.trajectory]]);
     }
   });
-}
-
-double TurnTree::baselineOf(const Channel& channel, const std::vector<double>& value, size_t node, size_t root) const {
-  switch (channel.treeBaseline) {
-    case TreeBaseline::parent:
-      return value[parent_[node]];
-    case TreeBaseline::root:
-      return value[root];
-    case TreeBaseline::none:
-      break;
-  }
-  return 0.0;
 }
 
 /// The mean over the trajectories through each vertex.
@@ -100,7 +86,7 @@ void TurnTree::leafMeans(const std::vector<double>& leaves, std::vector<double>&
     const size_t count = through.offsets[v + 1] - through.offsets[v];
     if (count == 0) continue;
     const uint32_t* members = &through.members[through.offsets[v]];
-    value[v] = present(meanOf(count, [&](size_t i) { return leaf[members[i]]; }));
+    value[v] = present(meanOf(Solo(), count, [&](size_t i) { return leaf[members[i]]; }));
   }
 }
 
@@ -133,7 +119,8 @@ void TurnTree::childMeans(bool softmax, const std::vector<double>& leaves, std::
     if (known.empty()) return;
     const auto valueOf = [&](size_t i) { return value[known[i]]; };
     const auto entropyOf = [&](size_t i) { return entropy[known[i]]; };
-    value[vertex] = present(softmax ? softmaxMean(known.size(), valueOf, entropyOf) : meanOf(known.size(), valueOf));
+    value[vertex] = present(softmax ? softmaxMean(Solo(), known.size(), valueOf, entropyOf)
+                                    : meanOf(Solo(), known.size(), valueOf));
   };
   for (size_t depth = depths_; depth-- > 0;) {
     for (size_t i = levels.offsets[depth]; i < levels.offsets[depth + 1]; ++i) backUpTo(levels.members[i]);

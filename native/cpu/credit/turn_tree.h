@@ -35,8 +35,6 @@ class TurnTree {
   void childMeans(bool softmax, const std::vector<double>& leaves, std::vector<double>& value) const;
   /// Largest entropy of each node's turns in trajectories with a leaf value.
   std::vector<double> entropies(const std::vector<double>& leaves) const;
-  /// Value of the vertices that a node is compared with.
-  double baselineOf(const Channel& channel, const std::vector<double>& value, size_t node, size_t root) const;
 
   const TurnStatistics& args_;
   const Layout& layout_;

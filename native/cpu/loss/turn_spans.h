@@ -1,4 +1,4 @@
-// The turns of a batch as the loss uses them: its own copy, checked, and walked unit by unit of a level.
+// The turns of a batch as the loss uses them: its own copy, checked, and divided into the units of a level.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -7,12 +7,6 @@
 #include "../../ops.h"
 
 namespace turnwise::cpu {
-
-/// The turns [first, last) of one turn or one trajectory.
-struct TurnRange {
-  size_t first;
-  size_t last;
-};
 
 class TurnSpans {
  public:
@@ -28,18 +22,17 @@ class TurnSpans {
   const std::vector<int32_t>& tokens() const { return tokens_; }
   const std::vector<int32_t>& trajectory() const { return trajectory_; }
 
+  /// `turns` with these copies in place of the caller's arrays.
+  Turns views(Turns turns) const {
+    turns.starts = {starts_.data(), count()};
+    turns.ends = {ends_.data(), count()};
+    turns.trajectory = {trajectory_.data(), count()};
+    turns.tokens = {tokens_.data(), count()};
+    return turns;
+  }
+
   /// Bounds of the units in the turns: one per trajectory at level sequence, else one per turn.
   std::vector<size_t> unitBounds(Level level) const;
-
-  /// visit(turn, token) for the loss tokens of some turns.
-  template <class Visit>
-  void forEachLossToken(const TurnRange& turns, View<const uint8_t> actionMask, const Visit& visit) const {
-    for (size_t k = turns.first; k < turns.last; ++k) {
-      for (size_t n = starts_[k]; n < static_cast<size_t>(ends_[k]); ++n) {
-        if (actionMask[n] == 1) visit(k, n);
-      }
-    }
-  }
 
  private:
   std::vector<int32_t> starts_, ends_, trajectory_, tokens_;  // [K]

@@ -1,17 +1,13 @@
-// From column segments to log-sum-exp, log-prob and entropy, in double.
-//
-//   sum     = sum of exp((z - max) / T) over all columns but the one of max
-//   logp(t) = (z_t - max) / T - log1p(sum),  lse = max / T + log1p(sum)
-//   H       = log1p(sum) + spread / (1 + sum),  spread = sum of (max - z) / T * exp((z - max) / T)
-// Every term has one sign: nothing cancels, neither where p -> 1 nor where the logits are far from 0.
+// Column segments merged, and what follows from a whole row (native/rows/row_result.h), in double.
 #include "forward_pass.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
+#include "../../checks/gather_log_probs.h"
 #include "../../math/libm.h"
+#include "../../rows/row_result.h"
 #include "../simd/half.h"
 #include "parallel_rows.h"
 #include "tuning.h"
@@ -48,12 +44,7 @@ Status FirstBadRow::status() const {
 }
 
 Status checkGather(const GatherLogProbs& args) {
-  const size_t count = args.targets.size;
-  const bool sizesFit = args.logits.count == count && (args.logits || count * args.logits.width == 0) &&
-                        args.logProbs.size == count && (!args.actionMask || args.actionMask.size == count) &&
-                        (!args.logSumExp || args.logSumExp.size == count) &&
-                        (!args.entropy || args.entropy.size == count);
-  if (!sizesFit || !RowScale::supported(args.temperature)) return {StatusCode::invalidArgument, -1};
+  if (!validArguments(args)) return {StatusCode::invalidArgument, -1};
   return checkTargets(args.targets, args.actionMask, args.logits.width);
 }
 
@@ -72,14 +63,7 @@ SegmentSum ForwardPass::segment(size_t n, size_t s) const {
   const size_t begin = s * kSegmentColumns;
   const size_t columns = std::min(kSegmentColumns, args_.logits.width - begin);
   SegmentSum result = forward_(args_.logits.row(n) + begin * sizeOf(args_.logits.dtype), columns, scale_);
-  // The kernel's log2(e) / T was rounded to f32, so each exponent is off by kError of itself. To first order that
-  // multiplies a sum by its mean exponent: for spread it is known; for sum its logarithm will do, which is never
-  // larger.
-  if (result.sum > 0) {
-    result.spread *= 1 + kError_ * (result.spread / result.sum);
-    const int exponent = std::ilogb(result.sum);
-    if (exponent < 0) result.sum *= 1 - kError_ * exponent * kLn2;
-  }
+  compensateRounding(result, kError_);
   return result;
 }
 
@@ -100,25 +84,16 @@ bool ForwardPass::row(size_t n) {
 }
 
 bool ForwardPass::finish(size_t n, const SegmentSum& sum) {
-  const bool finiteLogits = std::isfinite(sum.max) && std::isfinite(sum.sum);
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  const double logSum = finiteLogits ? std::log1p(sum.sum) : nan;
   // The guard repeats what checkTargets found: another thread may have changed the caller's array since.
   const size_t target = std::min<size_t>(static_cast<uint32_t>(args_.targets[n]), args_.logits.width - 1);
-  const double logit = loadElement(args_.logits.row(n), args_.logits.dtype, target);
-  const float logProb = static_cast<float>((logit - sum.max) / scale_.temperature - logSum);
-  args_.logProbs[n] = logProb;
-  if (args_.logSumExp) args_.logSumExp[n] = sum.max / scale_.temperature + logSum;
-  if (args_.entropy) {
-    // Rounding may leave the spread of equal logits a hair below 0.
-    args_.entropy[n] = static_cast<float>(logSum + std::max(sum.spread, 0.0) / (1 + sum.sum));
-  }
-  if (forGradient_ && logSum > kNegligibleLogSum && std::fabs(args_.logSumExp[n]) > kLargestLogSumExp) {
-    bad_.report(n, StatusCode::logitsTooLarge);
-    return false;
-  }
-  if (std::isfinite(logProb) || args_.nonFinite == NonFinite::propagate) return true;
-  bad_.report(n, finiteLogits ? StatusCode::nonFiniteLogProb : StatusCode::nonFiniteLogits);
+  const RowResult row =
+      rowResult(sum, loadElement(args_.logits.row(n), args_.logits.dtype, target), scale_.temperature);
+  args_.logProbs[n] = row.logProb;
+  if (args_.logSumExp) args_.logSumExp[n] = row.logSumExp;
+  if (args_.entropy) args_.entropy[n] = row.entropy;
+  const StatusCode code = statusOf(row, args_.nonFinite, forGradient_);
+  if (code == StatusCode::ok) return true;
+  bad_.report(n, code);
   return false;
 }
 

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "../../backend.h"
+#include "../../rows/row_gradient.h"
 #include "../thread_pool.h"
 #include "row_kernels.h"
 
@@ -23,18 +24,12 @@ class GradientPass {
   void finish() const;
 
  private:
-  /// What multiplies d log p / dz and dH / dz of a row.
-  struct Factors {
-    double logProb, entropy;
-  };
-
   size_t segments() const;
-  Factors factors(size_t n) const;
-  bool finite(size_t n, const Factors& factors) const;
-  double atTarget(size_t n, const Factors& factors) const;
+  RowFactors factors(size_t n) const;
+  float entropy(size_t n) const { return args_.entropy ? args_.entropy[n] : 0.0f; }
   /// Columns [begin, end) of a row.
   void columns(size_t n, size_t begin, size_t end, bool hot);
-  void softmaxColumns(size_t n, size_t begin, size_t end, const Factors& factors, bool hot);
+  void softmaxColumns(size_t n, size_t begin, size_t end, const RowFactors& factors, bool hot);
 
   const LogitsGradient& args_;
   const RowScale scale_;

@@ -5,30 +5,19 @@
 #include <cmath>  // these two for the bodies, which cannot include them inside a target region
 #include <cstring>
 
+#include "../../rows/segment_sum.h"
 #include "../../types.h"
 
 namespace turnwise::cpu {
 
-constexpr double kLn2 = 0.6931471805599453;
-constexpr double kLog2E = 1.4426950408889634;
-
 /// What depends on the temperature alone.
 struct RowScale {
   explicit RowScale(double temperature);
-  /// The range in which log2(e) / T and its inverse are normal floats.
-  static bool supported(double temperature) { return temperature >= 1e-38 && temperature <= 1e36; }
 
   double temperature;
   double perUnit;           // log2(e) / T: powers of two per unit of a logit
   float k;                  // the same in f32
   float stepHigh, stepLow;  // T ln 2 = 1 / perUnit as a short float and its rest
-};
-
-/// Column range of a row relative to its largest element.
-struct SegmentSum {
-  double max;     // -inf: every logit is -inf
-  double sum;     // sum of exp((z - max) / T) over all columns but the one of `max`
-  double spread;  // sum of (max - z) / T * exp((z - max) / T); only where entropy is wanted
 };
 
 // ---- 2^x, as exp2-inl.h computes it

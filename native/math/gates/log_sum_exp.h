@@ -8,21 +8,22 @@
 namespace turnwise {
 
 /// L = log(1 + sum_i exp(a_i)) and its derivatives exp(a_i) / (1 + sum), without overflow: everything is relative to
-/// m = max(0, max a). The same bits for any order of the a.
+/// m = max(0, max a). The same bits for any order of the a. Formed by all members of a crew.
 struct SoftplusOfMany {
   double largest;  // m
   double rest;     // exp(-m): the 1
   double sum;      // of exp(a_i - m)
 
-  template <class Value>
-  TURNWISE_HD SoftplusOfMany(size_t n, const Value& value) : largest(0) {
-    for (size_t i = 0; i < n; ++i) {
+  template <class Crew, class Value>
+  TURNWISE_HD SoftplusOfMany(const Crew& crew, size_t n, const Value& value) : largest(0) {
+    for (size_t i = crew.rank(); i < n; i += crew.size()) {
       const double a = value(i);
       if (!(a <= largest)) largest = a;  // true for NaN
       if (largest != largest) break;
     }
+    largest = crew.largest(largest);
     rest = exp(-largest);
-    sum = reproducibleSum(n, [&](size_t i) { return relative(value(i)); });
+    sum = reproducibleSum(crew, n, [&](size_t i) { return relative(value(i)); });
   }
 
   /// Where m > 0 one of the terms is exactly 1 and L at least log 2: taking it off loses nothing that counts.
