@@ -1,6 +1,6 @@
 // dLogits from the coefficient dLoss/dLogProb of each row (native/ops.h). Two kernels: each row's constants are formed,
-// then the logits are read once and written once, 64 KB at a time by whichever block is free; an element depends on its
-// logit and its row's constants alone.
+// then the logits are read once and written once, 40 KB at a time; an element depends on its logit and its row's
+// constants alone.
 #include "../native/checks/logits_gradient.h"
 #include "rows/launch_rows.h"
 #include "rows/list_rows.cuh"

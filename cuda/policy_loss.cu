@@ -51,6 +51,7 @@ struct UnitLoss {
       left = atomicAdd(&step.unitRowsLeft[unit], ~0u);
       __threadfence();
     }
+    __syncwarp();  // and so for the other lanes: a shuffle orders no memory
     if (__shfl_sync(kAllLanes, left, 0) == 1) evaluateUnit(step, unit, Warp());
   }
 };

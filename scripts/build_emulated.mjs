@@ -1,10 +1,9 @@
 /**
- * `npm run build:emulated`: the add-on with its CUDA backend on an emulated GPU (test/cuda/emulation), in build/emulated, and
- * with `--driver` the program that runs exported cases without Node (test/cuda/run_cases.cpp). For tests: g++ compiles the same
- * .cu files that nvcc does, and every CUDA thread is a fiber.
+ * `npm run build:emulated`: the add-on with its CUDA backend on an emulated GPU (test/cuda/emulation), in build/emulated. For
+ * tests: g++ compiles the same .cu files that nvcc does, and every CUDA thread is a fiber.
  *
- *   --sanitize=address | thread    instruments CUDA backend and emulation, in build/emulated-<sanitizer>
- *   --driver                       the program instead of the add-on
+ *   --driver                       instead of it two programs: run_cases (exported cases without Node) and emulation_test
+ *   --sanitize=address | thread    instrumented, in build/emulated-<sanitizer>
  *
  * Compiles what changed, like make. The CPU side's objects are those of `npm run build:native`.
  */
@@ -76,12 +75,15 @@ async function compile(source) {
 
 async function compileAll(sources) {
   const waiting = [...sources];
-  const made = [];
+  const made = new Map();
   const worker = async () => {
-    for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) made.push(await compile(source));
+    for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
+      made.set(source, await compile(source));
+    }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
-  return made.sort();
+  // In the order of the sources.
+  return sources.map((source) => made.get(source));
 }
 
 /** The objects of the CPU add-on, without the file that says there is no CUDA. */
@@ -102,14 +104,13 @@ mkdirSync(objects, { recursive: true });
 const sources = [
   ...filesUnder(join(root, 'cuda')).filter((path) => path.endsWith('.cu')),
   join(root, 'native', 'backend.cpp'),
-  ...(asDriver ? [join(root, 'test', 'cuda', 'run_cases.cpp')] : []),
 ];
 const made = await compileAll(sources);
-const target = asDriver ? join(folder, 'run_cases') : join(folder, 'build', 'Release', `${name}.node`);
-mkdirSync(dirname(target), { recursive: true });
-const all = [...made, ...cpuObjects()];
-if (!existsSync(target) || all.some((object) => statSync(object).mtimeMs > statSync(target).mtimeMs)) {
-  const shared = asDriver ? [] : ['-shared', `-Wl,--version-script=${join(root, 'native', 'binding', 'exports.map')}`];
+
+async function link(target, all, shared = []) {
+  mkdirSync(dirname(target), { recursive: true });
+  console.log(relative(root, target));
+  if (existsSync(target) && all.every((object) => statSync(object).mtimeMs <= statSync(target).mtimeMs)) return;
   await run(compiler, [
     ...flags.filter((flag) => flag.startsWith('-fsanitize')),
     ...shared,
@@ -119,4 +120,14 @@ if (!existsSync(target) || all.some((object) => statSync(object).mtimeMs > statS
     ...all,
   ]);
 }
-console.log(relative(root, target));
+
+if (asDriver) {
+  const [cases, selfTest] = await compileAll(
+    ['run_cases.cpp', 'emulation_test.cpp'].map((file) => join(root, 'test', 'cuda', file)),
+  );
+  await link(join(folder, 'run_cases'), [...made, cases, ...cpuObjects()]);
+  await link(join(folder, 'emulation_test'), [selfTest]);
+} else {
+  const visible = `-Wl,--version-script=${join(root, 'native', 'binding', 'exports.map')}`;
+  await link(join(folder, 'build', 'Release', `${name}.node`), [...made, ...cpuObjects()], ['-shared', visible]);
+}

@@ -48,6 +48,32 @@ __device__ Groups groupItems(const Team& team, const SortWork& work, const Group
   return groupListed(team, work, to, items);
 }
 
+/// A warp or the whole team, so that what both do is compiled once.
+class GroupCrew {
+ public:
+  __device__ GroupCrew(const Team& team, bool isWarp) : team_(team), isWarp_(isWarp) {}
+  __device__ size_t rank() const { return isWarp_ ? warp_.rank() : team_.rank(); }
+  __device__ size_t size() const { return isWarp_ ? warp_.size() : team_.size(); }
+  __device__ double largest(double x) const { return isWarp_ ? warp_.largest(x) : team_.largest(x); }
+  __device__ double smallest(double x) const { return isWarp_ ? warp_.smallest(x) : team_.smallest(x); }
+  __device__ uint64_t sum(uint64_t count) const { return isWarp_ ? warp_.sum(count) : team_.sum(count); }
+  __device__ bool all(bool flag) const { return isWarp_ ? warp_.all(flag) : team_.all(flag); }
+  template <class Sum>
+  __device__ Sum together(const Sum& sum) const {
+    return isWarp_ ? warp_.together(sum) : team_.together(sum);
+  }
+
+ private:
+  const Team& team_;
+  Warp warp_;
+  bool isWarp_;
+};
+
+template <class Visit>
+TURNWISE_NOT_INLINED __device__ void visitGroup(const GroupCrew& crew, size_t g, const Visit& visit) {
+  visit(crew, g);
+}
+
 /// visit(crew, g) of the groups begin <= g < end, by one warp or, if a group is large, by the whole team. Not
 /// synchronised.
 template <class Visit>
@@ -55,7 +81,7 @@ __device__ void forEachGroup(const Team& team, const SortWork& work, const Group
                              const Visit& visit) {
   const auto isLarge = [&](size_t g) { return groups.size(g) > kLargestOfWarp; };
   for (size_t g = begin + team.rank() / kWarpSize; g < end; g += team.size() / kWarpSize) {
-    if (!isLarge(g)) visit(Warp(), g);
+    if (!isLarge(g)) visitGroup(GroupCrew(team, true), g, visit);
   }
   if (groups.items <= kLargestOfWarp) return;
   const size_t count = team.scan(
@@ -63,7 +89,7 @@ __device__ void forEachGroup(const Team& team, const SortWork& work, const Group
       [&](size_t i, uint64_t before) {
         if (isLarge(begin + i)) work.large[before] = static_cast<uint32_t>(begin + i);
       });
-  for (size_t i = 0; i < count; ++i) visit(team, work.large[i]);
+  for (size_t i = 0; i < count; ++i) visitGroup(GroupCrew(team, false), work.large[i], visit);
 }
 
 template <class Visit>

@@ -62,7 +62,7 @@ class Layout {
   }
 
   /// Loss tokens in an entry; 0 in excluded trajectories.
-  __device__ double lossTokens(Level level, size_t e) const {
+  TURNWISE_NOT_INLINED __device__ double lossTokens(Level level, size_t e) const {
     const size_t m = trajectoryOf(level, e);
     if (excluded(m)) return 0.0;
     if (level == Level::token) return 1.0;

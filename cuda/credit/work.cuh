@@ -9,8 +9,9 @@
 
 namespace turnwise::cuda {
 
-/// Threads of a block: so a thread may have 168 registers, and it needs most of them.
-constexpr unsigned kCreditThreads = 384;
+/// Threads of a block, so few that one may have 255 registers: the program would spill a few of the 168 that 384
+/// threads have.
+constexpr unsigned kCreditThreads = 256;
 
 /// Above this many items the whole team works on one group, below it a warp.
 constexpr size_t kLargestOfWarp = 2048;

@@ -87,7 +87,7 @@ template <DType D>
 class PlainRows {
  public:
   static constexpr bool kBulk = false;
-  static constexpr unsigned kBlocks = 2;  // on a multiprocessor, at least: 128 registers, most of them loads in flight
+  static constexpr unsigned kBlocks = 2;  // on a multiprocessor, at least: no slices decide how many
 
   __device__ explicit PlainRows(const RowParameters& p)
       : p_(p), slice_(Slice::ofBlock<D>(p)), onChip_(p.geometry.onChip) {}

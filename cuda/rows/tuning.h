@@ -14,7 +14,7 @@ namespace turnwise::cuda {
 constexpr size_t kVectorBytes = 16;
 /// Bounds of the row kernels. Three blocks on a multiprocessor: one loads, one computes, one waits for its cluster or
 /// its scalars. Five warps each: a thread may have 128 registers, which the loss of a row needs, and two blocks' warps
-/// keep the exponential unit, the scarcest, busy (bf16: 64 cycles a vector, of 180 that a warp takes for one).
+/// keep the exponential unit, the scarcest, busy (derived, not measured: 64 of a warp's 180 cycles for a bf16 vector).
 constexpr unsigned kMaxRowThreads = 160;
 constexpr unsigned kRowBlocksPerMultiprocessor = 3;
 /// Vectors of one bulk copy: twelve rounds of a full block, 30 KB. The sum begins when the first has landed, and the
@@ -50,7 +50,7 @@ inline RowGeometry rowGeometry(size_t width, DType dtype, const Device& device) 
     // Small rows: about four vectors a thread, so that merging threads does not outweigh adding columns.
     row.threads = 32 * std::clamp(row.sliceVectors / 128, 1u, kMaxRowThreads / 32);
     row.sharedBytes = kRowSharedBytes + imageBytes;
-    row.onChip = row.sharedBytes <= device.sharedPerBlock;
+    row.onChip = row.sharedBytes <= device.sharedPerBlock && row.chunks <= kMaxRowChunks;
     return row;
   };
 

@@ -351,7 +351,10 @@ export const SURROGATE_EDGE_CASES: readonly OpCase<'surrogate'>[] = [
   invalid('actionMask', (args) => (args.actionMask = args.actionMask.slice(1))),
   invalid('turns.tokens', (args) => (args.turns.tokens = args.turns.tokens.slice(1))),
   invalid('a span beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] += 1)),
-  invalid('a span far beyond the tokens', (args) => (args.turns.ends[args.turns.ends.length - 1] = 2 ** 31 - 1)),
+  invalid('a span far beyond the tokens', (args) => {
+    args.ratio = RATIOS['turn true'];
+    args.turns.ends[args.turns.ends.length - 1] = 2 ** 31 - 1;
+  }),
   invalid('a span below 0', (args) => (args.turns.starts[0] = -1)),
   invalid('a trajectory below 0', (args) => (args.turns.trajectory[0] = -1)),
   invalid('trajectories that go back', (args) => (args.turns.trajectory[args.turns.trajectory.length - 1] = 0)),
