@@ -72,7 +72,7 @@ function phaseA(): void {
   const informationGain = Float64Array.from({ length: count }, (_, n) => (last(n) ? Number.NaN : Math.cos(n)));
   const input = { turns, groups, outcome, informationGain };
   const { threads } = info();
-  native('credit_bench', ['native/cpu/credit']);
+  native('credit_bench', ['native/cpu/credit', 'native/checks']);
   configure({ threads: 1 });
   time('estimateAdvantages, a2tgpo, 1e6 turns', 'ms', 1, 15, () => {
     estimateAdvantages(input, a2tgpo());

@@ -32,8 +32,8 @@ TURNWISE_OPS(TURNWISE_DECLARE_OP)
 
 /// Memory that a backend's ops reach and the host does not.
 struct DeviceMemory {
-  /// Zeroed; ready for the ops when this returns.
-  Status (*allocate)(size_t bytes, void** data);
+  /// Ready for the ops when this returns; `zeroed`, or with whatever was there.
+  Status (*allocate)(size_t bytes, bool zeroed, void** data);
   void (*release)(void* data);
   Status (*toDevice)(void* to, const void* from, size_t bytes);
   Status (*toHost)(void* to, const void* from, size_t bytes);
@@ -42,7 +42,7 @@ struct DeviceMemory {
   /// Of an error code (StatusCode::deviceError), and of the device.
   const char* (*errorName)(int64_t error);
   const char* (*deviceName)();
-  /// Bytes that are free and that there are.
+  /// Bytes that are free, or kept for the next allocations, and that there are.
   Status (*space)(size_t* free, size_t* total);
 };
 

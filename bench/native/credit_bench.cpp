@@ -1,7 +1,7 @@
 // Phase A alone: turnStatistics of the A2TGPO estimator (turn-group-v1d), 1e6 turns in 64 000 groups of one prompt and
 // turn, on the calling thread.
 //
-//   SOURCES="bench/native/credit_bench.cpp $(ls native/cpu/credit/*.cpp)"
+//   SOURCES="bench/native/credit_bench.cpp $(ls native/cpu/credit/*.cpp native/checks/*.cpp)"
 //   g++ -std=c++17 -O3 -ffp-contract=off -fno-math-errno $SOURCES -o build/credit_bench
 //   build/credit_bench [repeats]
 //

@@ -39,7 +39,6 @@ TURNWISE_NOT_INLINED __device__ inline Groups groupListed(const Team& team, cons
 template <class IsMember, class KeyOf>
 __device__ Groups groupItems(const Team& team, const SortWork& work, const GroupWork& to, size_t n,
                              const IsMember& isMember, const KeyOf& keyOf) {
-  team.sync();
   const size_t items = team.scan(n, isMember, [&](size_t i, uint64_t before) {
     if (!isMember(i)) return;
     to.members[before] = static_cast<uint32_t>(i);

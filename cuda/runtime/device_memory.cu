@@ -1,3 +1,4 @@
+#include "block_cache.h"
 #include "device.h"
 #include "device_memory.h"
 #include "step.h"
@@ -16,22 +17,21 @@ Status onDevice(const Body& body) {
   });
 }
 
-Status allocate(size_t bytes, void** data) {
+void release(void* data) {
+  BlockCache::instance().release(data);
+}
+
+Status allocate(size_t bytes, bool zeroed, void** data) {
   *data = nullptr;
   const Status status = onDevice([&](Workplace& workplace) {
-    check(cudaMalloc(data, bytes > 0 ? bytes : 1));
-    check(cudaMemsetAsync(*data, 0, bytes, workplace.lane.stream()));
+    *data = BlockCache::instance().take(bytes);
+    if (zeroed) check(cudaMemsetAsync(*data, 0, bytes, workplace.lane.stream()));
   });
   if (!status && *data) {
-    cudaFree(*data);
+    release(*data);
     *data = nullptr;
   }
   return status;
-}
-
-/// May be called when the process ends and the driver is gone: then there is nothing to give back.
-void release(void* data) {
-  if (cudaFree(data) != cudaSuccess) cudaGetLastError();
 }
 
 Status toDevice(void* to, const void* from, size_t bytes) {
@@ -66,7 +66,10 @@ const char* deviceName() {
 }
 
 Status space(size_t* free, size_t* total) {
-  return onDevice([&](Workplace&) { check(cudaMemGetInfo(free, total)); });
+  return onDevice([&](Workplace&) {
+    check(cudaMemGetInfo(free, total));
+    *free += BlockCache::instance().keptBytes();
+  });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "block_cache.h"
 #include "lane.h"
 
 namespace turnwise::cuda {
@@ -85,9 +86,7 @@ void Lane::begin() {
 }
 
 void Lane::addChunk(size_t bytes) {
-  void* data = nullptr;
-  check(cudaMalloc(&data, bytes));
-  chunks_.push_back({static_cast<unsigned char*>(data), bytes});
+  chunks_.push_back({static_cast<unsigned char*>(BlockCache::instance().allocate(bytes)), bytes});
   taken_ = 0;
 }
 

@@ -41,8 +41,8 @@ export interface DeviceBlock {
 
 /** Memory of a device (native/binding/device_exports.h). Copies are of whole blocks, to and from arrays of as many bytes. */
 export interface NativeDeviceMemory {
-  /** Zeroed; no block where the status is not ok. */
-  allocate(bytes: number): Status & { readonly block?: DeviceBlock };
+  /** Zeroed, or with whatever was there; no block where the status is not ok. */
+  allocate(bytes: number, zeroed: boolean): Status & { readonly block?: DeviceBlock };
   /** A block over somebody else's memory; null where that is not memory of the device. */
   refer(address: bigint, bytes: number): DeviceBlock | null;
   /** Gives the memory back as soon as no running op needs it. */

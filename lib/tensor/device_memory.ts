@@ -12,9 +12,9 @@ function check(status: Status, op: string): void {
   if (status.code !== 'ok') throw opError(op, status, 'cuda');
 }
 
-/** Zeroed. */
-export function allocateOnDevice(bytes: number): DeviceBlock {
-  const { block, ...status } = memory('Tensor.alloc').allocate(bytes);
+/** Zeroed, unless the caller writes all of it before anybody reads it. */
+export function allocateOnDevice(bytes: number, zeroed = true): DeviceBlock {
+  const { block, ...status } = memory('Tensor.alloc').allocate(bytes, zeroed);
   check(status, 'Tensor.alloc');
   return block!;
 }

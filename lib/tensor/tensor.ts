@@ -33,6 +33,8 @@ type Storage<D extends DType> =
 
 /** The device memory of a tensor on a GPU; for the calls that hand it to native code. */
 export let blockOf: (tensor: Tensor<DType, TensorDevice>) => DeviceBlock;
+/** A tensor on the GPU with whatever was there; for what an op writes before anybody reads it. */
+export let unwritten: <D extends DType>(shape: readonly number[], dtype: D) => Tensor<D, 'cuda'>;
 
 /**
  * A typed buffer with a shape: row-major, contiguous, nothing more (no arithmetic).
@@ -55,6 +57,10 @@ export class Tensor<D extends DType = DType, At extends TensorDevice = 'cpu'> {
       const storage = tensor.#alive();
       if ('block' in storage) return storage.block;
       throw wrongDevice('cuda', 'a tensor in host memory (await tensor.to("cuda"))');
+    };
+    unwritten = (shape, dtype) => {
+      const bytes = sizeOf(shape) * CONSTRUCTORS[dtype].BYTES_PER_ELEMENT;
+      return new Tensor({ block: allocateOnDevice(bytes, false) }, dtype, shape);
     };
   }
 

@@ -1,6 +1,6 @@
 import type { Column } from './column.js';
 import { CONSTRUCTORS, type DType } from './dtype.js';
-import { Tensor, type TensorDevice } from './tensor.js';
+import { type Tensor, type TensorDevice, unwritten } from './tensor.js';
 
 /**
  * Arrays that a call makes, where its inputs are. Those on a device are given back as soon as nobody needs them: what ops hand to each other
@@ -12,12 +12,12 @@ export class Workspace {
 
   constructor(readonly at: TensorDevice) {}
 
-  /** Zeroed, for the time of the call. */
+  /** For the time of the call; on a device with whatever was there, for an op to write. */
   scratch<D extends DType>(dtype: D, length: number): Column<D> {
     return this.#make(dtype, [length], this.#scratch);
   }
 
-  /** Zeroed, and the caller's if the call succeeds. */
+  /** Likewise, and the caller's if the call succeeds. */
   result<D extends DType>(dtype: D, shape: readonly number[]): Column<D> {
     return this.#make(dtype, shape, this.#results);
   }
@@ -29,7 +29,7 @@ export class Workspace {
 
   #make<D extends DType>(dtype: D, shape: readonly number[], made: Tensor<DType, 'cuda'>[]): Column<D> {
     if (this.at === 'cpu') return new CONSTRUCTORS[dtype](shape.reduce((size, extent) => size * extent, 1));
-    const tensor = Tensor.alloc(shape, dtype, 'cuda');
+    const tensor = unwritten(shape, dtype);
     made.push(tensor);
     return tensor;
   }

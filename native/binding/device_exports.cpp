@@ -49,7 +49,12 @@ napi_value allocate(napi_env env, napi_callback_info info) {
   size_t bytes = 0;
   if (!readBytes(env, call.arguments[0], bytes)) return nullptr;
   void* data = nullptr;
-  const Status status = call.memory->allocate(bytes, &data);
+  bool zeroed = false;
+  if (napi_get_value_bool(env, call.arguments[1], &zeroed) != napi_ok) {
+    throwTypeError(env, "device memory: expected a boolean, received " + describe(env, call.arguments[1]));
+    return nullptr;
+  }
+  const Status status = call.memory->allocate(bytes, zeroed, &data);
   napi_value result = statusObject(env, status);
   if (!result || !status) return result;
   try {

@@ -1,5 +1,5 @@
 // Device memory for JavaScript (lib/backend/native.ts):
-//   allocate(bytes): Status and { block?: DeviceBlock }         zeroed
+//   allocate(bytes, zeroed): Status and { block?: DeviceBlock }
 //   refer(address: bigint, bytes): DeviceBlock | null           somebody else's memory; null: not the device's
 //   release(block)
 //   toDevice(block, typedArray): Status                         and toHost(block, typedArray)

@@ -37,7 +37,7 @@ class DeviceArrays {
     for (size_t id = 1; id <= input.arrayCount(); ++id) {
       const std::vector<unsigned char>& host = input.array(id);
       void* data = nullptr;
-      if (!memory.allocate(host.size(), &data) || !memory.toDevice(data, host.data(), host.size()))
+      if (!memory.allocate(host.size(), true, &data) || !memory.toDevice(data, host.data(), host.size()))
         stop("no device memory for a case's arrays");
       data_.push_back(data);
     }
