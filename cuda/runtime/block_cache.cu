@@ -9,15 +9,11 @@ constexpr size_t kLargestKept = size_t{64} << 20;
 constexpr size_t kMostKept = size_t{512} << 20;
 constexpr size_t kSmallestStep = 512;
 
-size_t roundUp(size_t bytes, size_t step) {
-  return bytes == 0 ? step : (bytes + step - 1) / step * step;
-}
-
 /// Up to an eighth more than asked for, so that batches of nearly the same size share blocks.
 size_t sizeClass(size_t bytes) {
   size_t step = kSmallestStep;
   while (step * 8 < bytes) step *= 2;
-  return roundUp(bytes, step);
+  return bytes == 0 ? step : (bytes + step - 1) / step * step;
 }
 
 /// Null where there is no memory.
@@ -46,7 +42,7 @@ void* BlockCache::take(size_t bytes) {
     kept_.erase(kept);
     keptBytes_ -= size;
   } else if (!(data = tryAllocate(size))) {
-    size = roundUp(bytes, kSmallestStep);
+    size = bytes;
     data = allocateLocked(size);
   }
   used_[data] = size;
