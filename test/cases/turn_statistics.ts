@@ -5,7 +5,7 @@ import { CHANNEL, CREDIT_INPUTS, NO_KL, NO_WHITEN } from '../support/records.mjs
 import { layoutOf } from '../support/turns.js';
 import { batchIn, batchOf, CONTENT, type CreditBatch, inputsOf } from './credit_batches.js';
 import { drawnSettings } from './credit_drawn.js';
-import { PRESETS, resultOf, type SettingsOf, STAGES, WHOLE } from './credit_settings.js';
+import { base, PRESETS, resultOf, type SettingsOf, STAGES, WHOLE } from './credit_settings.js';
 import { EXACT, float64, type OpCase } from './op_case.js';
 
 const INVALID: Status = { code: 'invalid-argument', position: -1 };
@@ -309,6 +309,22 @@ const magnitudes = (): CreditBatch => {
   return { ...batch, rewards: batch.rewards.map((reward, k) => reward * 10 ** (-300 + 40 * (k % 8))) };
 };
 
+/** What is computed in another way for a large group: sums, sorted values, the first member of each trajectory. */
+const LARGE_GROUPS: readonly (readonly [string, Partial<ChannelArgs>])[] = [
+  ['standardised', { center: 'mean', scale: 'std', ddof: 1 }],
+  ['of the first members', { center: 'mean', scale: 'std', members: 'first' }],
+  ['median', { center: 'median', scale: 'std' }],
+  ['ranks', { transform: 'rank-gauss', center: 'mean', scale: 'none' }],
+  ['length-weighted', { center: 'length-weighted', scale: 'batch-std' }],
+];
+
+function withoutLossTokens(): CreditBatch {
+  const batch = batchOf(40, 4, 2);
+  batch.actionMask.fill(0);
+  batch.turns.tokens.fill(0);
+  return batch;
+}
+
 const ON_ALL_CONTENT = { ...PRESETS, ...WHOLE };
 
 export const TURN_STATISTICS_CASES: readonly OpCase<'turnStatistics'>[] = [
@@ -322,6 +338,20 @@ export const TURN_STATISTICS_CASES: readonly OpCase<'turnStatistics'>[] = [
   ...['then divided', 'accumulate, outcome beyond'].map((name) =>
     caseOf(`magnitudes from 1e-300 to 1e300: ${name}`, 'sums of every exponent', magnitudes, PRESETS[name]),
   ),
+  ...LARGE_GROUPS.map(([title, change]) =>
+    caseOf(
+      `2500 trajectories of one prompt: ${title}`,
+      'a group that more threads than a warp work on',
+      () => batchOf(39, 2500, 1, 0.1),
+      (batch) => ({ ...inputsOf(batch), channels: [{ ...base(batch, 'turn'), group: 'prompt', ...change }] }),
+    ),
+  ),
+  caseOf('no loss token, ratio targets', 'every result is written all the same', withoutLossTokens, (batch) => ({
+    ...inputsOf(batch),
+    channels: [{ ...base(batch, 'turn'), use: 'ratio-target' }],
+    resultLevel: 'token',
+    ratioTargets: resultOf(batch, 'token'),
+  })),
   ...['turn-group-v1d', 'reinforce++', 'at2po', 'infopo'].map((name) =>
     caseOf(
       `3000 trajectories of 500 prompts: ${name}`,
