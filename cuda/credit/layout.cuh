@@ -2,7 +2,7 @@
 // native/cpu/credit/layout.h, with the turn of each loss token beside it: passes go over entries, not over
 // trajectories.
 #pragma once
-#include "../../native/cpu/valid_turns.h"
+#include "../../native/checks/arguments.h"
 #include "../../native/math/absent.h"
 #include "../turns/trajectories.cuh"
 #include "work.cuh"
@@ -90,7 +90,7 @@ class Layout {
       valid = valid && m >= previous && m >= 0 && m < static_cast<int64_t>(trajectoryCount());
       if (!perToken) return;
       const int64_t previousEnd = k > 0 ? work_.ends[k - 1] : 0;
-      valid = valid && cpu::followsSpan(previousEnd, work_.starts[k], work_.ends[k], args_.turns.tokens[k]) &&
+      valid = valid && followsSpan(previousEnd, work_.starts[k], work_.ends[k], args_.turns.tokens[k]) &&
               work_.ends[k] <= static_cast<int64_t>(args_.actionMask.size);
     });
     return team.all(valid);

@@ -1,19 +1,19 @@
 // Before the first term: turns checked, units, aggregation and frozen weights, dLoss/dEntropy, outputs and terms empty.
 #pragma once
-#include "../../native/cpu/valid_turns.h"
+#include "../../native/checks/arguments.h"
 #include "../../native/loss/frozen_weights.h"
 #include "loss_step.cuh"
 
 namespace turnwise::cuda {
 
-/// What native/cpu/valid_turns.h asks of the turns, of each turn and the one before it.
+/// What the CPU asks of the turns (native/cpu/valid_turns.h), of each turn and the one before it.
 __device__ inline bool validTurn(const Surrogate& args, size_t k) {
   const Turns& turns = args.turns;
   const int32_t previousEnd = k == 0 ? 0 : turns.ends[k - 1];
   const int32_t previousTrajectory = k == 0 ? 0 : turns.trajectory[k - 1];
   const int64_t start = turns.starts[k], end = turns.ends[k];
   const bool span =
-      cpu::followsSpan(previousEnd, start, end, turns.tokens[k]) && end <= static_cast<int64_t>(args.logProbs.size);
+      followsSpan(previousEnd, start, end, turns.tokens[k]) && end <= static_cast<int64_t>(args.logProbs.size);
   const bool prompt = !readsPrompts(args) || turns.trajectory[k] < static_cast<int64_t>(args.groups.size);
   return span && turns.trajectory[k] >= previousTrajectory && prompt;
 }

@@ -9,12 +9,12 @@ namespace turnwise::cuda {
 /// The arguments with their workspace.
 struct Segmentation {
   SegmentTurns args;
-  size_t capacity;       // turns that the outputs have room for
-  bool exactly;          // and of which there must be no fewer and no more: they are read as they are
-  int32_t* offsets;      // [M+1]
-  int32_t* spanStarts;   // [K] by spans
-  int32_t* spanEnds;     // [K]
-  uint32_t* lossBefore;  // [N+1] by spans with a mask: tokens in the loss before each
+  size_t capacity;                 // turns that the outputs have room for
+  bool exactly;                    // and of which there must be no fewer and no more: they are read as they are
+  int32_t* offsets = nullptr;      // [M+1]
+  int32_t* spanStarts = nullptr;   // [K] by spans
+  int32_t* spanEnds = nullptr;     // [K]
+  uint32_t* lossBefore = nullptr;  // [N+1] by spans with a mask: tokens in the loss before each
 };
 
 /// The error that a scan in order meets first. Many are found at once; the place where the scan would notice one

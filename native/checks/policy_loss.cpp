@@ -1,6 +1,6 @@
 #include "policy_loss.h"
 
-#include "../cpu/valid_turns.h"
+#include "arguments.h"
 #include "gather_log_probs.h"
 #include "logits_gradient.h"
 #include "segment_turns.h"
@@ -60,7 +60,7 @@ bool sharesCredit(const PolicyLoss& args) {
 /// it before or after, as the threads have it.
 bool gatheredOverInputs(const PolicyLoss& args) {
   const Surrogate& loss = args.surrogate;
-  return cpu::anyOverlap(
+  return anyOverlap(
       {args.gather.logProbs, args.gather.logSumExp, args.gather.entropy},
       {loss.refLogProbs, loss.actionMask, loss.turns.starts, loss.turns.ends, loss.turns.tokens, loss.turns.trajectory,
        loss.turns.index, loss.groups, loss.advantages, loss.clipScale, loss.ratioTargets, args.gather.targets});

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "../cpu/valid_turns.h"
+#include "arguments.h"
 
 namespace turnwise {
 
 bool validArguments(const SegmentTurns& args) {
   return args.count.size >= 1 && args.trajectoryOffsets.size >= 1 &&
-         !cpu::anyOverlap(
+         !anyOverlap(
              {args.starts, args.ends, args.tokens, args.trajectory, args.index, args.count, args.effectiveMask},
              {args.trajectoryOffsets, args.actionMask, args.turnIds, args.tokenIds, args.spanStarts, args.spanEnds});
 }

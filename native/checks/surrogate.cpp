@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "../cpu/valid_turns.h"
 #include "../loss/loss_batch.h"
+#include "arguments.h"
 
 namespace turnwise {
 
@@ -34,7 +34,7 @@ bool validSizes(const Surrogate& args) {
          args.advantageLevel != Level::sequence && args.advantages.size == signals &&
          (!args.clipScale || args.clipScale.size == signals) &&
          (!args.ratioTargets || args.ratioTargets.size == signals) && args.metrics.size == EnumNames<Metric>::count &&
-         cpu::sameLengths(args.turns);
+         sameLengths(args.turns);
 }
 
 /// Whether the stages fit together and have what they read.
@@ -51,10 +51,10 @@ bool validStages(const Surrogate& args) {
 
 bool outputsOverlap(const Surrogate& args) {
   const Turns& turns = args.turns;
-  return cpu::anyOverlap({args.coefficients, args.entropyCoefficients, args.metrics},
-                         {args.logProbs, args.oldLogProbs, args.refLogProbs, args.rolloutLogProbs, args.entropy,
-                          args.tokenWeights, args.actionMask, turns.starts, turns.ends, turns.tokens, turns.trajectory,
-                          turns.index, args.groups, args.advantages, args.clipScale, args.ratioTargets});
+  return anyOverlap({args.coefficients, args.entropyCoefficients, args.metrics},
+                    {args.logProbs, args.oldLogProbs, args.refLogProbs, args.rolloutLogProbs, args.entropy,
+                     args.tokenWeights, args.actionMask, turns.starts, turns.ends, turns.tokens, turns.trajectory,
+                     turns.index, args.groups, args.advantages, args.clipScale, args.ratioTargets});
 }
 
 }  // namespace

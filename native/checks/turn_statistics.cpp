@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "../cpu/valid_turns.h"
+#include "arguments.h"
 
 namespace turnwise {
 
@@ -83,7 +83,7 @@ bool validChannel(const TurnStatistics& args, const Channel& channel) {
 }
 
 bool hasSizes(const TurnStatistics& args) {
-  return cpu::sameLengths(args.turns) && fits(args, args.outcome, Level::sequence) &&
+  return sameLengths(args.turns) && fits(args, args.outcome, Level::sequence) &&
          fits(args, args.turnEntropies, Level::turn) && fits(args, args.nodes, Level::turn) &&
          fits(args, args.bootstrapValues, Level::sequence) && fits(args, args.truncated, Level::sequence) &&
          fits(args, args.ratioTargets, args.resultLevel) && has(args, args.advantages, args.resultLevel) &&
@@ -99,9 +99,9 @@ bool isCountable(const TurnStatistics& args) {
 
 bool outputsOverlap(const TurnStatistics& args) {
   const Turns& turns = args.turns;
-  const auto overlaps = [&](std::initializer_list<cpu::Memory> inputs) {
-    return cpu::anyOverlap({args.advantages, args.clipScale, args.ratioTargets, args.normalizedSignal, args.groupStats},
-                           inputs);
+  const auto overlaps = [&](std::initializer_list<Extent> inputs) {
+    return anyOverlap({args.advantages, args.clipScale, args.ratioTargets, args.normalizedSignal, args.groupStats},
+                      inputs);
   };
   const auto ofChannel = [&](const Channel& channel) {
     return overlaps({channel.trajectorySignal, channel.turnSignal, channel.tokenSignal, channel.values, channel.keys,
