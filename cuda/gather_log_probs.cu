@@ -9,7 +9,7 @@ namespace turnwise::cuda {
 
 namespace {
 
-__global__ void __launch_bounds__(kRowTeamThreads, 1) listForwardKernel(const RowParameters* parameters) {
+__global__ void __launch_bounds__(Team::kMostThreads, 1) listForwardKernel(const RowParameters* parameters) {
   const GatherLogProbs& args = parameters->gather;
   listRows(
       *parameters, args.targets.size,

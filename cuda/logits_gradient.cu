@@ -21,7 +21,7 @@ __device__ RowFactors factorsOf(const LogitsGradient& args, size_t n) {
 }
 
 /// Rows without a coefficient are written, not read.
-__global__ void __launch_bounds__(kRowTeamThreads, 1) listGradientKernel(const RowParameters* parameters) {
+__global__ void __launch_bounds__(Team::kMostThreads, 1) listGradientKernel(const RowParameters* parameters) {
   const RowParameters& p = *parameters;
   const LogitsGradient& args = p.gradient;
   listRows(

@@ -11,7 +11,8 @@ namespace turnwise::cuda {
 
 namespace {
 
-__global__ void segmentTurnsKernel(const Segmentation* segmentation, ErrorWord* error) {
+__global__ void __launch_bounds__(Team::kMostThreads, 1)
+    segmentTurnsKernel(const Segmentation* segmentation, ErrorWord* error) {
   if (failed(error)) return;
   const Team team;
   const SegmentTurns& args = segmentation->args;

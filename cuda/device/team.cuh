@@ -16,6 +16,9 @@ class Team {
  public:
   static constexpr unsigned kMaxBlocks = 8;
   static constexpr unsigned kMaxWarps = 32;
+  /// Threads of a block of teamGeometry at most: half of what a block may have, so that a thread may have 128
+  /// registers.
+  static constexpr unsigned kMostThreads = 512;
   static constexpr size_t kSlotBytes = 32;  // of one reduced value
   struct Shared {
     alignas(16) unsigned char warps[kMaxWarps][kSlotBytes];
@@ -24,7 +27,8 @@ class Team {
   /// At the start of the dynamic shared memory of a kernel that has a team.
   static constexpr size_t kSharedBytes = sizeof(Shared);
 
-  __device__ Team() : shared_(reinterpret_cast<Shared*>(sharedMemory())) {}
+  /// A barrier: a block must have started before another writes into its shared memory.
+  __device__ Team() : shared_(reinterpret_cast<Shared*>(sharedMemory())) { clusterSync(); }
 
   __device__ size_t rank() const { return size_t{clusterRank()} * blockDim.x + threadIdx.x; }
   __device__ size_t size() const { return size_t{clusterSize()} * blockDim.x; }

@@ -10,7 +10,7 @@ struct CoupleTrajectories {
   uint32_t* promptBounds = nullptr;           // [K] where a prompt begins among those that are compared
 };
 
-static __global__ void __launch_bounds__(kLossTeamThreads, 1)
+static __global__ void __launch_bounds__(Team::kMostThreads, 1)
     coupleTrajectoriesKernel(const CoupleTrajectories* record, const ErrorWord* error) {
   if (failed(error)) return;
   const Team team;

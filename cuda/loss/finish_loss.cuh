@@ -26,7 +26,7 @@ __device__ inline void writeSums(const Team& team, const FinishLoss& record, siz
   }
 }
 
-static __global__ void __launch_bounds__(kLossTeamThreads, 1)
+static __global__ void __launch_bounds__(Team::kMostThreads, 1)
     finishLossKernel(const FinishLoss* record, ErrorWord* error) {
   if (failed(error)) return;
   const Team team;

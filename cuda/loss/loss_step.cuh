@@ -37,9 +37,6 @@ struct LossStep {
   __device__ TurnRange unit(size_t u) const { return unitsAreTrajectories() ? trajectory(u) : TurnRange{u, u + 1}; }
 };
 
-/// Bound of the blocks of teamGeometry: a thread may have 128 registers.
-constexpr unsigned kLossTeamThreads = 512;
-
 /// each(i) for all i < n by one warp of the team each; not synchronised.
 template <class Each>
 __device__ void forEachByWarp(const Team& team, size_t n, const Each& each) {

@@ -119,7 +119,7 @@ __device__ inline void multiplyWeights(const Team& team, const LossStep& step) {
   }
 }
 
-static __global__ void __launch_bounds__(kLossTeamThreads, 1)
+static __global__ void __launch_bounds__(Team::kMostThreads, 1)
     prepareLossKernel(const LossStep* step, ErrorWord* error) {
   if (failed(error)) return;
   const Team team;

@@ -24,7 +24,7 @@ unsigned residentBlocks(void (*kernel)(P*...), const Geometry& geometry) {
     if (known.kernel == kernel && known.geometry == geometry) return known.blocks;
   }
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(geometry.sharedBytes)));
+                             static_cast<int>(device().sharedPerBlock)));
   int count = 0;
   if (geometry.cluster > 1) {
     cudaLaunchConfig_t config{};

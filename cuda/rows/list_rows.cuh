@@ -6,9 +6,6 @@
 
 namespace turnwise::cuda {
 
-/// Threads of a team's block at most: half of what a block may have (teamGeometry).
-constexpr unsigned kRowTeamThreads = 512;
-
 /// check(n) for all rows; then those of which isActive(n) in order, and behind them, backwards, the others. After an
 /// error, an earlier kernel's or one that check reports, the list is empty: so kernels of several clusters, whose
 /// blocks must all do the same, need not look at the error word.
@@ -23,7 +20,9 @@ __device__ void listRows(const RowParameters& p, size_t count, const Check& chec
     active = team.scan(
         count, [&](size_t n) { return isActive(n) ? 1 : 0; },
         [&](size_t n, uint64_t before) {
-          p.list.rows[isActive(n) ? before : count - 1 - (n - before)] = static_cast<uint32_t>(n);
+          const size_t place = isActive(n) ? before : count - 1 - (n - before);
+          // The bound is for a mask that somebody changed meanwhile.
+          p.list.rows[place < count ? place : count - 1] = static_cast<uint32_t>(n);
         });
   }
   if (team.rank() != 0) return;

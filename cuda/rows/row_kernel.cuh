@@ -89,8 +89,10 @@ class RowWorker {
     }
     if (clusterSize() > 1) {
       clusterSync();
-    } else {
+    } else if constexpr (Hook::kWritesGradient) {
       __syncwarp();
+    } else {
+      __syncthreads();  // no other barrier keeps the next row's sums from these before they are merged
     }
     if constexpr (Hook::kWritesGradient) {
       if (leads()) decide(n, target, logit);

@@ -42,7 +42,7 @@ void* BlockCache::take(size_t bytes) {
     kept_.erase(kept);
     keptBytes_ -= size;
   } else if (!(data = tryAllocate(size))) {
-    size = bytes;
+    size = bytes == 0 ? 1 : bytes;
     data = allocateLocked(size);
   }
   used_[data] = size;

@@ -73,16 +73,18 @@ void Lane::destroy() {
 }
 
 void Lane::begin() {
-  size_t total = 0;
-  for (const Chunk& chunk : chunks_) total += chunk.bytes;
-  if (chunks_.size() > 1 || total > kKeptBytes) {
-    for (const Chunk& chunk : chunks_) cudaFree(chunk.data);
-    chunks_.clear();
-    if (total <= kKeptBytes) addChunk(total);
-  }
   taken_ = 0;
   recordBytes_ = 0;
   launches_.clear();
+}
+
+void Lane::end() {
+  size_t total = 0;
+  for (const Chunk& chunk : chunks_) total += chunk.bytes;
+  if (chunks_.size() < 2 && total <= kKeptBytes) return;
+  for (const Chunk& chunk : chunks_) cudaFree(chunk.data);
+  chunks_.clear();
+  if (total <= kKeptBytes) addChunk(total);
 }
 
 void Lane::addChunk(size_t bytes) {
@@ -129,7 +131,7 @@ Lane::Graph& Lane::graph() {
   auto made = std::make_unique<Graph>();
   made->launches = launches_;
   made->recordBytes = recordBytes_;
-  for (const Launch& launch : launches_) launch.prepare();
+  for (const Launch& launch : launches_) launch.prepare(device().sharedPerBlock);
   // Thread-local: other threads may allocate meanwhile.
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
   cudaGraph_t captured = nullptr;
@@ -155,7 +157,7 @@ void Lane::submit(bool asGraph) {
     check(cudaGraphLaunch(graph().executable, stream_));
     return;
   }
-  for (const Launch& launch : launches_) launch.prepare();
+  for (const Launch& launch : launches_) launch.prepare(device().sharedPerBlock);
   sendAll();
 }
 

@@ -21,8 +21,10 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  /// Forgets the last step: its memory, records and launches.
+  /// Forgets the last step: its records and launches.
   void begin();
+  /// After a step has been waited for: its memory in one piece for the next, or given back where it was much.
+  void end();
 
   /// Uninitialised device memory of this step, 256-byte aligned. A kernel that needs zeros writes them.
   template <class T>

@@ -40,8 +40,9 @@ class Launch {
     return geometry_ == other.geometry_ && kernel_ == other.kernel_ && arguments_ == other.arguments_;
   }
 
-  /// Lets the kernel have its shared memory and cluster; not while a stream is being captured.
-  void prepare() const { (this->*prepare_)(); }
+  /// Lets the kernel have as much shared memory as a block may have: the limit is the process's, and other threads
+  /// launch the same kernel with more or less. Not while a stream is being captured.
+  void prepare(size_t mostShared) const { (this->*prepare_)(mostShared); }
   void start(cudaStream_t stream) const { (this->*start_)(stream, std::make_index_sequence<kMaxArguments>()); }
 
  private:
@@ -49,10 +50,9 @@ class Launch {
   using Indices = std::make_index_sequence<kMaxArguments>;
 
   template <class... P>
-  void prepare() const {
+  void prepare(size_t mostShared) const {
     const auto kernel = reinterpret_cast<void (*)(P * ...)>(kernel_);
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(geometry_.sharedBytes)));
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(mostShared)));
   }
 
   template <class... P>
@@ -81,7 +81,7 @@ class Launch {
   void (*kernel_)();
   Arguments arguments_;
   void (Launch::*start_)(cudaStream_t, Indices) const;
-  void (Launch::*prepare_)() const;
+  void (Launch::*prepare_)(size_t) const;
 };
 
 }  // namespace turnwise::cuda

@@ -86,23 +86,22 @@ unsigned char* Staging::deviceAddress(const void* host) const {
   return region->device + offset;
 }
 
-void Staging::toHost() {
-  if (smallBytes_ > 0) {
-    check(cudaMemcpyAsync(transfer_.pinned(smallBytes_), small_, smallBytes_, cudaMemcpyDeviceToHost, lane_.stream()));
-  }
-  for (const Array& array : arrays_) {
-    if (!array.isOutput || regionOf(array.host)->pinned) continue;
-    transfer_.toHost(array.host, deviceAddress(array.host), array.bytes, lane_.stream());
-  }
+void Staging::fetchSmall() {
+  if (smallBytes_ == 0) return;
+  check(cudaMemcpyAsync(transfer_.pinned(smallBytes_), small_, smallBytes_, cudaMemcpyDeviceToHost, lane_.stream()));
 }
 
-void Staging::finish() {
-  transfer_.finish();
+void Staging::toHost() {
   for (const Array& array : arrays_) {
+    if (!array.isOutput) continue;
     const Region& region = *regionOf(array.host);
-    if (array.isOutput && region.pinned)
+    if (region.pinned) {
       std::memcpy(array.host, region.pinned + (array.host - region.host), array.bytes);
+    } else {
+      transfer_.toHost(array.host, deviceAddress(array.host), array.bytes, lane_.stream());
+    }
   }
+  transfer_.finish();
 }
 
 }  // namespace turnwise::cuda

@@ -20,10 +20,10 @@ class Staging {
     place();
     visit(record, [&](auto& array) { redirect(array); });
   }
-  /// Copies outputs back, after the kernels were submitted; they are there when the lane has been waited for and
-  /// finish() was called.
+  /// Sends small outputs back behind the kernels, so that they are there when the lane has been waited for.
+  void fetchSmall();
+  /// After that: puts the outputs where the caller has them. Not after an error, so that it loses nothing.
   void toHost();
-  void finish();
 
  private:
   struct Array {

@@ -17,9 +17,10 @@ Status run(const Record& args, const Context& context) {
     enqueue(lane, onDevice);
     // Only what is called again and again is worth a graph.
     lane.submit(std::is_same_v<Record, PolicyLoss>);
-    staging.toHost();
+    staging.fetchSmall();
     const Status status = lane.wait();
-    staging.finish();
+    if (status) staging.toHost();
+    lane.end();
     return status;
   });
 }

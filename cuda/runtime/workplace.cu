@@ -21,6 +21,29 @@ Pool& pool() {
 /// The error that broke the context.
 std::atomic<int> lostTo{cudaSuccess};
 
+/// What the runtime documents as leaving the process without a usable context. Asking the device instead would wait for
+/// other threads' work, and break a graph that one of them is capturing.
+bool breaksContext(cudaError_t error) {
+  switch (static_cast<int>(error)) {
+    case 214:  // uncorrectable ECC error
+    case 220:  // NVLink
+    case 226:  // contained error
+    case 700:  // illegal address
+    case 702:  // launch timeout
+    case 709:  // context is destroyed
+    case 710:  // assert
+    case 714:  // hardware stack error
+    case 715:  // illegal instruction
+    case 716:  // misaligned address
+    case 717:  // invalid address space
+    case 718:  // invalid program counter
+    case 719:  // launch failure
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Borrowed::Borrowed() {
@@ -48,7 +71,7 @@ Status lostStatus() {
 }
 
 Status statusOf(const Failure& failure) {
-  if (cudaDeviceSynchronize() != cudaSuccess) {
+  if (breaksContext(failure.error)) {
     lostTo.store(failure.error, std::memory_order_relaxed);
   } else if (failure.error == cudaErrorMemoryAllocation) {
     return {StatusCode::outOfMemory, -1};

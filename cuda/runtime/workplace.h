@@ -1,6 +1,8 @@
 // Where steps run: a lane and the buffers of its transfers, lent to one call at a time. So any number of JavaScript
 // environments, and of jobs in them, may be at work at once.
 #pragma once
+#include <exception>
+
 #include "lane.h"
 #include "transfer.h"
 
@@ -29,7 +31,7 @@ class Borrowed {
 
 /// The status device-lost, or ok.
 Status lostStatus();
-/// What a failure is to the caller. Asks the device whether it still works.
+/// What a failure is to the caller.
 Status statusOf(const Failure& failure);
 void useDevice();
 
@@ -46,6 +48,8 @@ Status guarded(const Body& body) {
     return status;
   } catch (const Failure& failure) {
     return statusOf(failure);
+  } catch (const std::exception&) {  // of containers and locks: no memory on the host
+    return {StatusCode::outOfMemory, -1};
   }
 }
 

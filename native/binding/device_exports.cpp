@@ -57,12 +57,18 @@ napi_value allocate(napi_env env, napi_callback_info info) {
   const Status status = call.memory->allocate(bytes, zeroed, &data);
   napi_value result = statusObject(env, status);
   if (!result || !status) return result;
+  DeviceRef owner;
   try {
-    const napi_value block = wrapDeviceBlock(env, std::make_shared<DeviceBlock>(*call.memory, data, bytes, true));
+    owner = std::make_shared<DeviceBlock>(*call.memory, data, bytes, true);
+  } catch (const std::bad_alloc&) {
+    call.memory->release(data);
+    return outOfMemory(env);
+  }
+  try {
+    const napi_value block = wrapDeviceBlock(env, std::move(owner));
     if (!block || napi_set_named_property(env, result, "block", block) != napi_ok) return nullptr;
     return result;
   } catch (const std::bad_alloc&) {
-    call.memory->release(data);
     return outOfMemory(env);
   }
 }

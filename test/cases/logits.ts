@@ -94,6 +94,7 @@ const WIDTHS: readonly (readonly [number, number, string])[] = [
   [16, 3, 'exactly 16 lanes'],
   [33, 5, 'two vectors of 16 and one element; rows at odd addresses'],
   [1000, 3, 'a multiple of 8 and not of 16'],
+  [1500, 40, 'more rows than a small device has blocks for: some take several, one after another'],
   [4097, 2, 'one more than a block of 4096'],
   [16384, 2, 'exactly one column segment'],
   [16385, 2, 'a second column segment of one element'],
