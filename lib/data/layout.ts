@@ -2,7 +2,7 @@ import { offsets as readOffsets } from '../check/arrays.js';
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import type { TurnsArgs } from '../ops.js';
-import { type Column, isOnDevice, isOnHost, lengthOf, onHost } from '../tensor/column.js';
+import { type Column, isOnDevice, lengthOf } from '../tensor/column.js';
 import type { TensorDevice } from '../tensor/tensor.js';
 import { readTurns } from './read_turns.js';
 import { readMaskOf } from './turn_source.js';
@@ -48,7 +48,7 @@ export function readLayout(
       const expected = 'turns (from segmentTurns), or trajectoryOffsets to take each trajectory as one turn';
       throw new InvalidInputError({ code: 'ERR_MISSING', path: 'turns', expected, received: 'undefined' });
     }
-    const turns = trajectoriesAsTurns(offsets, actionMask && onHost(actionMask));
+    const turns = trajectoriesAsTurns(offsets, actionMask);
     return { turns, explicitTurns, trajectoryOffsets, actionMask };
   }
   const turns = readTurns(rawTurns, 'turns', {
@@ -56,7 +56,7 @@ export function readLayout(
     ...(trajectoryOffsets === null ? {} : { trajectories: trajectoryOffsets.length - 1 }),
   });
   if (trajectoryOffsets) checkInsideTrajectories(turns, trajectoryOffsets);
-  if (actionMask && isOnHost(actionMask)) checkMask(turns, actionMask);
+  if (actionMask) checkMask(turns, actionMask);
   return { turns, explicitTurns, trajectoryOffsets, actionMask };
 }
 

@@ -3,7 +3,7 @@ import { int32, mask as readMask, offsets as readOffsets } from '../check/arrays
 import type { Fields } from '../check/fields.js';
 import { InvalidInputError } from '../errors.js';
 import type { SegmentBy, SegmentTurnsArgs, Unclosed } from '../ops.js';
-import { type Column, lengthOf, operand, operandOrNull, readColumn } from '../tensor/column.js';
+import { type Column, isOnDevice, lengthOf, onHost, operand, operandOrNull, readColumn } from '../tensor/column.js';
 import type { TensorDevice } from '../tensor/tensor.js';
 
 export interface TurnSource {
@@ -82,10 +82,15 @@ export function readTurnSource(fields: Fields, at: TensorDevice, tokens?: number
   };
 }
 
-export function readMaskOf(value: unknown, at: TensorDevice, tokens: number | undefined): Column<'u8'> {
-  return readColumn(value, 'actionMask', { dtype: 'u8', shape: '[N]', length: tokens, at }, () =>
+/**
+ * A mask on a device is fetched: it is a byte a token, and what contradicts the turns, or is neither 0 nor 1, must be an error before
+ * anything is computed.
+ */
+export function readMaskOf(value: unknown, at: TensorDevice, tokens: number | undefined): Uint8Array {
+  const column = readColumn(value, 'actionMask', { dtype: 'u8', shape: '[N]', length: tokens, at }, () =>
     readMask(value, 'actionMask', tokens),
   );
+  return isOnDevice(value) ? readMask(onHost(column), 'actionMask', tokens) : (column as Uint8Array);
 }
 
 function readDelimiters(fields: Fields): TurnSource['delimiters'] {

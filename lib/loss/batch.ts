@@ -2,12 +2,11 @@ import { checkAttached, float32, type Integers, type Mask } from '../check/array
 import { describe } from '../check/describe.js';
 import type { Fields } from '../check/fields.js';
 import type { Custom } from '../credit/custom.js';
-import { checkMask } from '../data/layout.js';
 import type { TurnSources, Turns } from '../data/turns.js';
 import { InvalidInputError } from '../errors.js';
 import type { Estimator } from '../estimator/types.js';
 import type { Backend } from '../ops.js';
-import { type Column, isOnDevice, isOnHost, lengthOf, type OnDevice, onHost, readColumn } from '../tensor/column.js';
+import { type Column, isOnDevice, lengthOf, type OnDevice, readColumn } from '../tensor/column.js';
 import type { Tensor, TensorDevice } from '../tensor/tensor.js';
 import type { Workspace } from '../tensor/workspace.js';
 import { type CreditInputs, type CreditSource, readCredit, sourceOf } from './batch_credit.js';
@@ -56,12 +55,6 @@ export interface Batch {
   /** [N] effective. */
   actionMask: Column<'u8'>;
   credit: CreditInputs;
-  /**
-   * Throws for what could only be looked at when the turns and the number of loss tokens were known.
-   *
-   * @param lossTokens null: not known, because an op refused something
-   */
-  recheck(lossTokens: number | null): void;
 }
 
 /** Where a batch is: with its logits or log-probs. */
@@ -116,12 +109,6 @@ export function readBatch(fields: Fields, call: BatchCall): Batch {
   const targets = logits && readTargetsOf(rawTargets, logits.width, { actionMask: mask, tokens, at });
   const credit = readCredit(fields, source, { ...call, layout, tokens, logProbs: rolloutLogProbs(given) });
   fields.end();
-  const recheck = (lossTokens: number | null) => {
-    credit.recheck();
-    if (search || isOnHost(effectiveMask)) return;
-    // The turns came with a mask that only the device has read.
-    if (lossTokens !== turns.tokens.reduce((sum, count) => sum + count, 0)) checkMask(turns, onHost(effectiveMask));
-  };
   return {
     at,
     tokens,
@@ -134,7 +121,6 @@ export function readBatch(fields: Fields, call: BatchCall): Batch {
     search,
     actionMask: effectiveMask,
     credit,
-    recheck,
   };
 }
 

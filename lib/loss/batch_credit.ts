@@ -301,9 +301,9 @@ function checkFinite(
   counts: (i: number) => boolean = () => true,
   least = -Infinity,
 ): void {
-  if (!isOnHost(values)) return;
-  const at = values.findIndex((value, i) => counts(i) && (!Number.isFinite(value) || value < least));
+  const fetched = onHost(values);
+  const at = fetched.findIndex((value, i) => counts(i) && (!Number.isFinite(value) || value < least));
   if (at < 0) return;
-  const code = Number.isFinite(values[at]) ? 'ERR_RANGE' : 'ERR_NON_FINITE';
-  throw new InvalidInputError({ code, path: `${path}[${at}]`, expected, received: String(values[at]) });
+  const code = Number.isFinite(fetched[at]) ? 'ERR_RANGE' : 'ERR_NON_FINITE';
+  throw new InvalidInputError({ code, path: `${path}[${at}]`, expected, received: String(fetched[at]) });
 }

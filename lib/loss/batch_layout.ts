@@ -1,8 +1,8 @@
 /** Where the tokens of a batch are: its turns, or the source that the op finds them in. */
 
 import type { Fields } from '../check/fields.js';
-import { effectiveMask, type Layout, readHostOffsets, readLayout, requireTurns } from '../data/layout.js';
-import { readMaskOf, readTurnSource, SOURCES, segmentTurnsArgs, type TurnSource } from '../data/turn_source.js';
+import { effectiveMask, type Layout, readLayout, requireTurns } from '../data/layout.js';
+import { readTurnSource, SOURCES, segmentTurnsArgs, type TurnSource } from '../data/turn_source.js';
 import { InvalidInputError } from '../errors.js';
 import { creditInputs, worksOnTurns } from '../estimator/inputs.js';
 import type { Weight } from '../estimator/stages/weights.js';
@@ -49,11 +49,9 @@ export function readBatchLayout(fields: Fields, tokens: number, call: LayoutCall
   }
   const needsTurns = needsLevel(estimator) === 'turn' || (source === 'groups' && worksOnTurns(estimator));
   if (given !== undefined || (needsTurns && fields.has('actionMask') && fields.has('trajectoryOffsets'))) {
-    return search(readTurnSource(fields, at, tokens), countTurns(fields, tokens, call), tokens, call, true);
+    return search(readTurnSource(fields, at, tokens), countTurns(fields, tokens, call), tokens, call);
   }
-  const rawMask = fields.take('actionMask');
-  if (!isOnDevice(rawMask) || source === 'credit') return knownTurns(fields, tokens, call);
-  return trajectoriesOnDevice(fields, tokens, call);
+  return knownTurns(fields, tokens, call);
 }
 
 function knownTurns(fields: Fields, tokens: number, { estimator, at, asynchronous }: LayoutCall): BatchLayout {
@@ -64,36 +62,11 @@ function knownTurns(fields: Fields, tokens: number, { estimator, at, asynchronou
   return { ...layout, turns, search: null, effectiveMask: mask, knownMask: isOnHost(mask) ? mask : null };
 }
 
-/** Each trajectory as one turn, of which only the device can count the loss tokens. */
-function trajectoriesOnDevice(fields: Fields, tokens: number, call: LayoutCall): BatchLayout {
-  const { estimator, at } = call;
-  const raw = fields.take('trajectoryOffsets');
-  const whole = raw === undefined && needsLevel(estimator) === 'token';
-  if (raw === undefined && !whole) return knownTurns(fields, tokens, call); // which says what is missing
-  const trajectoryOffsets = readHostOffsets(whole ? [0, tokens] : raw, tokens);
-  const occupied = Array.from(trajectoryOffsets.keys()).filter(
-    (m) => m > 0 && trajectoryOffsets[m] > trajectoryOffsets[m - 1],
-  );
-  const source: TurnSource = {
-    by: 'spans',
-    trajectoryOffsets,
-    actionMask: readMaskOf(fields.take('actionMask'), at, tokens),
-    turnIds: null,
-    tokenIds: null,
-    delimiters: { open: 0, close: 0, unclosed: 'throw' },
-    spanStarts: Int32Array.from(occupied, (m) => trajectoryOffsets[m - 1]),
-    spanEnds: Int32Array.from(occupied, (m) => trajectoryOffsets[m]),
-  };
-  const counted = { count: occupied.length, countedBy: 'trajectoryOffsets' };
-  return search(source, counted, tokens, call, false);
-}
-
 function search(
   given: TurnSource,
   { count, countedBy }: { count: number; countedBy: string },
   tokens: number,
   { memory, asynchronous }: LayoutCall,
-  explicitTurns: boolean,
 ): BatchLayout {
   const source = keepAll(given, asynchronous);
   const mask = memory.scratch('u8', tokens);
@@ -102,7 +75,7 @@ function search(
   const { trajectoryOffsets, actionMask } = source;
   return {
     turns: { count, starts, ends, tokens: lossTokens, trajectory, index },
-    explicitTurns,
+    explicitTurns: true,
     trajectoryOffsets,
     actionMask: mask,
     search: { source, args, countedBy },

@@ -66,7 +66,7 @@ export function fromLogProbs(batch: Batch, fields: Fields, call: Call): Prepared
         temperature: null,
         backend: device,
       });
-      batch.recheck(metrics.tokens);
+      batch.credit.recheck();
       const loss = lossOf(metrics, call);
       const { coefficients } = columns;
       checkGradient(args, { coefficients, factor: call.gradScale, dtype: 'f32', path: 'grad.logProbs' }, call);

@@ -111,7 +111,7 @@ export function fromLogits(batch: Batch, given: Matrix, fields: Fields, call: Ca
         temperature,
         backend: device,
       });
-      batch.recheck(metrics.tokens);
+      credit.recheck();
       const hint = inPlace ? `. ${AFTERWARDS}` : '';
       const loss = lossOf(metrics, call, hint);
       const { gradScale } = call;

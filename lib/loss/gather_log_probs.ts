@@ -3,7 +3,7 @@ import { describe } from '../check/describe.js';
 import { Fields } from '../check/fields.js';
 import { readMaskOf } from '../data/turn_source.js';
 import { InvalidInputError } from '../errors.js';
-import { type ArrayAt, type Column, isOnDevice, type OnDevice, operand, operandOrNull } from '../tensor/column.js';
+import { type ArrayAt, type Column, isOnDevice, type OnDevice, operand } from '../tensor/column.js';
 import { type AnyLogits, keep, type Logits, type PlaceOf, readLogits, rowsArgs } from './logits.js';
 import {
   type AsyncOptions,
@@ -106,7 +106,7 @@ function prepare(input: unknown, options: unknown, asynchronous: boolean): Prepa
       args: {
         logits: rowsArgs({ ...matrix, data: keep(matrix.data, asynchronous) }),
         targets: operand(targets),
-        actionMask: operandOrNull(actionMask),
+        actionMask,
         temperature,
         nonFinite,
         logProbs: operand(result.logProbs),

@@ -65,7 +65,6 @@ export function statusError(
     case 'invalid-argument':
       // Where sizes fit, it is what stands in arrays on a device.
       if (at.batch?.search) return searchError(status, at.batch.search, at.device);
-      at.batch?.recheck(null);
       return opError(at.op, status, at.device);
     default:
       if (at.batch?.search && /^(turn-|mask-)/.test(code)) return searchError(status, at.batch.search, at.device);

@@ -26,6 +26,13 @@ import { allocate, isPinned, release } from './memory.js';
 /** Where a tensor's memory is. */
 export type TensorDevice = 'cpu' | 'cuda';
 
+declare const onTheDevice: unique symbol;
+
+/** What the elements of a tensor on a GPU are to the host: nothing that any array would do for. */
+export interface OnTheDevice {
+  readonly [onTheDevice]: 'await tensor.toHost()';
+}
+
 /** Memory of a tensor: a typed array, with the buffer under it where that is the library's, or a block of a device. */
 type Storage<D extends DType> =
   | { readonly data: TypedArrayOf[D]; readonly owned: ArrayBuffer | SharedArrayBuffer | null }
@@ -136,9 +143,9 @@ export class Tensor<D extends DType = DType, At extends TensorDevice = 'cpu'> {
   }
 
   /** The elements, in host memory; throws ERR_DISPOSED after `dispose()`, ERR_DEVICE for a tensor on a GPU. */
-  get data(): At extends 'cpu' ? TypedArrayOf[D] : never {
+  get data(): At extends 'cpu' ? TypedArrayOf[D] : OnTheDevice {
     const storage = this.#alive();
-    if ('data' in storage) return storage.data as At extends 'cpu' ? TypedArrayOf[D] : never;
+    if ('data' in storage) return storage.data as At extends 'cpu' ? TypedArrayOf[D] : OnTheDevice;
     throw wrongDevice('cpu', 'a tensor on cuda (await tensor.toHost())');
   }
 
@@ -161,7 +168,7 @@ export class Tensor<D extends DType = DType, At extends TensorDevice = 'cpu'> {
     if (this.#isOn(device)) return this;
     const there = Tensor.alloc(this.shape, this.dtype, device);
     try {
-      if ('block' in storage) await copyToHost(storage.block, there.data);
+      if ('block' in storage) await copyToHost(storage.block, there.data as TypedArrayOf[D]);
       // A borrowed array could be taken away while it is read.
       else await copyToDevice(blockOf(there), isPinned(storage.data) ? storage.data : privateCopy(storage.data));
       return there;
@@ -176,7 +183,7 @@ export class Tensor<D extends DType = DType, At extends TensorDevice = 'cpu'> {
     if (this.#isOn(device)) return this;
     const there = Tensor.alloc(this.shape, this.dtype, device);
     try {
-      if ('block' in storage) copyToHostSync(storage.block, there.data);
+      if ('block' in storage) copyToHostSync(storage.block, there.data as TypedArrayOf[D]);
       else copyToDeviceSync(blockOf(there), storage.data);
       return there;
     } catch (error) {
