@@ -183,7 +183,7 @@ const rows: [title: string, change: (batch: Batch, options: Batch) => unknown, e
       b.advantages = there(new Float64Array(from.turns.count).fill(Number.NaN));
       b.clipScale = there(new Float64Array(from.turns.count).fill(1));
     },
-    { code: 'ERR_NON_FINITE', path: 'loss' },
+    { code: 'ERR_NON_FINITE', path: 'advantages[0]' },
   ],
 ];
 
